@@ -61,6 +61,12 @@ impl Meta {
         self.lifetime.saturating_sub(self.age(now))
     }
 
+    /// The length of the body, where the origin said it.
+    #[must_use]
+    pub fn content_length(&self) -> Option<u64> {
+        self.single("content-length")?.parse().ok()
+    }
+
     /// Bytes it takes in memory, near enough to bound a store by.
     #[must_use]
     pub fn weight(&self) -> usize {

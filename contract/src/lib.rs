@@ -1,0 +1,48 @@
+//! What the edge and the gateway agree on, and nothing else: names, formats and rules that both must read alike.
+//!
+//! The edge runs as WASM in a Worker and natively in the gateway; this crate compiles for both. It does no I/O and has no
+//! clock and no randomness of its own: the caller passes `now` and random bytes in.
+//!
+//! ```text
+//!  client                        edge                                            gateway                      app
+//!    │  GET /a/../b?q=1           │                                                │                           │
+//!    ├───────────────────────────▶│  strips what header::client_may_not_send says  │                           │
+//!    │                            │  target::Target: /b?q=1 (refused: Problem)     │                           │
+//!    │                            │                                                │                           │
+//!    │                            │  GET /b?q=1                                    │                           │
+//!    │                            │  Traceparent: 00-…                             │                           │
+//!    │                            │  Edge-Facts: client="203.0.113.7", id="…", …   │  signature::Keys::verify  │
+//!    │                            │  Signature-Input: edge=("@method" …);created=… │  facts::EdgeFacts::parse  │
+//!    │                            │  Signature: edge=:…:                           │                           │
+//!    │                            ├───────────────────────────────────────────────▶├──────────────────────────▶│
+//!    │                            │                                                │◀── Handoff (kept here) ───┤
+//!    │                            │◀───────────────── Gateway: …, X-Request-Id: … ─┤                           │
+//!    │◀── X-Request-Id: … ────────┤                                                │                           │
+//! ```
+//!
+//! The signature proves who wrote the facts and which request they belong to; the body and all other fields rest on TLS.
+//! A replay within [`Window`] is accepted: the window is short, and what a replay can do the client can do by asking again.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)
+)]
+
+pub mod accept;
+pub mod client;
+pub mod facts;
+pub mod header;
+mod hex;
+pub mod problem;
+pub mod request_id;
+pub mod signature;
+pub mod target;
+pub mod trace;
+
+pub use accept::wants_json;
+pub use facts::{Country, EdgeFacts};
+pub use problem::Problem;
+pub use request_id::RequestId;
+pub use signature::{Key, Keys, Message, SignatureError, Window};
+pub use target::{Target, TargetError};
+pub use trace::Traceparent;

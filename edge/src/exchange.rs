@@ -1,0 +1,67 @@
+//! What the edge knows of a request once it has been admitted: made once, read by everything after it.
+
+use std::net::IpAddr;
+
+use cache::{Plan, PrimaryKey};
+use contract::{Country, EdgeFacts, Problem, RequestId, Target, Traceparent};
+
+/// Who asks, as the host has verified it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visitor {
+    /// The client's address.
+    pub client: IpAddr,
+    /// Its country, where known.
+    pub country: Option<Country>,
+    /// The number of its network, where known.
+    pub asn: Option<u32>,
+}
+
+/// An admitted request, without its body.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Its id, in every log line and answer.
+    pub id: RequestId,
+    /// The trace it belongs to.
+    pub trace: Traceparent,
+    /// Who asks.
+    pub visitor: Visitor,
+    /// The host it asks for, lower-case.
+    pub authority: Box<str>,
+    /// Path and query after the one path rule: for cache key, signature and forwarding alike.
+    pub target: Target<'static>,
+    /// How the cache takes part.
+    pub plan: Plan,
+    /// Whether errors are said in JSON.
+    pub json: bool,
+}
+
+impl Exchange {
+    /// The key under which its answer is stored.
+    #[must_use]
+    pub fn key(&self) -> PrimaryKey {
+        PrimaryKey::new(&self.authority, self.target.as_str())
+    }
+
+    /// What the edge tells the gateway of it, under its signature.
+    #[must_use]
+    pub fn facts(&self) -> EdgeFacts {
+        EdgeFacts {
+            client: self.visitor.client,
+            id: self.id,
+            country: self.visitor.country,
+            asn: self.visitor.asn,
+            ruleset: None,
+        }
+    }
+}
+
+/// A request that was not admitted: what is needed to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub problem: Problem,
+    /// The id under which it is logged.
+    pub id: RequestId,
+    /// Whether to say it in JSON.
+    pub json: bool,
+}

@@ -1,0 +1,29 @@
+//! The edge: what happens to a request before the gateway, as one pipeline that knows no platform.
+//!
+//! ```text
+//! identify ▸ (filter) ▸ asset? ▸ cache? ▸ forward ▸ store ▸ respond
+//! ```
+//!
+//! [`pipeline::admit`] decides who and what a request is; [`pipeline::answer`] answers it over the ports of a [`Host`]. Two
+//! hosts exist: the Cloudflare Worker (`worker`, only built for wasm32) and the gateway, which lets in at
+//! [`pipeline::admitted`] what a Worker has admitted before.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)
+)]
+
+pub mod answer;
+pub mod assets;
+pub mod exchange;
+pub mod host;
+pub mod onward;
+pub mod page;
+pub mod pipeline;
+
+#[cfg(target_arch = "wasm32")]
+mod worker;
+
+pub use answer::{Answer, FieldsMut};
+pub use exchange::{Exchange, Visitor};
+pub use host::{Head, Host};

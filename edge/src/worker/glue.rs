@@ -1,0 +1,34 @@
+//! The functions of `glue.js`.
+
+use worker::js_sys::JsString;
+use worker::wasm_bindgen::{self, prelude::*};
+use worker::web_sys;
+
+#[wasm_bindgen(module = "/src/worker/glue.js")]
+extern "C" {
+    pub(super) fn request_head(request: &web_sys::Request) -> String;
+    pub(super) fn response_head(response: &web_sys::Response) -> String;
+    pub(super) fn fill_random(bytes: &mut [u8]);
+    #[wasm_bindgen(catch)]
+    pub(super) async fn forward(
+        request: &web_sys::Request,
+        url: &str,
+        packed: &str,
+        patience: u32,
+    ) -> Result<JsValue, JsValue>;
+    pub(super) fn respond(body: &JsValue, status: u16, packed: &str, log: Option<String>) -> web_sys::Response;
+    #[wasm_bindgen(catch)]
+    pub(super) async fn cache_match(url: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(super) fn cache_put(
+        context: &JsValue,
+        url: &str,
+        response: &web_sys::Response,
+        packed: &str,
+    ) -> Result<web_sys::Response, JsValue>;
+}
+
+/// A JavaScript string as a body.
+pub(super) fn text(text: &str) -> JsValue {
+    JsString::from(text).into()
+}

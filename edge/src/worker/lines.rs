@@ -1,0 +1,92 @@
+//! A header section as it crosses between JavaScript and WASM: one string of alternating names and values, a line each.
+
+use cache::Fields;
+
+use crate::FieldsMut;
+
+/// Where a line's name and value stand in the text.
+#[derive(Clone, Copy)]
+struct Line {
+    name: (usize, usize),
+    value: (usize, usize),
+}
+
+/// A header section in one string.
+pub(super) struct Lines {
+    text: String,
+    lines: Vec<Line>,
+}
+
+impl Lines {
+    /// From `name\nvalue\n…`, as `glue.js` packs it, from the byte `from` on.
+    pub(super) fn unpack(text: String, from: usize) -> Self {
+        let mut lines = Vec::with_capacity(24);
+        let mut at = from;
+        let mut name = None;
+        for part in text.get(from..).unwrap_or_default().split_inclusive('\n') {
+            let span = (at, at + part.len().saturating_sub(1));
+            at += part.len();
+            match name.take() {
+                None => name = Some(span),
+                Some(name) => lines.push(Line { name, value: span }),
+            }
+        }
+        Self { text, lines }
+    }
+
+    fn at(&self, (start, end): (usize, usize)) -> &str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// The lines whose names `keep` says, packed for `glue.js`, with room for more.
+    pub(super) fn pack(&self, keep: impl Fn(&str) -> bool) -> String {
+        let mut packed = String::with_capacity(self.text.len() + 512);
+        for line in &self.lines {
+            let name = self.at(line.name);
+            if keep(name) {
+                add(&mut packed, name, self.at(line.value));
+            }
+        }
+        packed
+    }
+}
+
+/// Adds one line to a packed section. A value with a line feed can't be a header's, and is left out.
+pub(super) fn add(packed: &mut String, name: &str, value: &str) {
+    if value.contains(['\n', '\r', '\0']) {
+        return;
+    }
+    packed.push_str(name);
+    packed.push('\n');
+    packed.push_str(value);
+    packed.push('\n');
+}
+
+impl Fields for Lines {
+    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.lines.iter().map(|line| (self.at(line.name), self.at(line.value).as_bytes()))
+    }
+}
+
+impl FieldsMut for Lines {
+    fn empty() -> Self {
+        Self { text: String::with_capacity(512), lines: Vec::with_capacity(16) }
+    }
+
+    fn append(&mut self, name: &str, value: &[u8]) {
+        let Ok(value) = core::str::from_utf8(value) else { return };
+        if value.contains(['\n', '\r', '\0']) {
+            return;
+        }
+        let start = self.text.len();
+        self.text.push_str(name);
+        let middle = self.text.len();
+        self.text.push_str(value);
+        self.lines.push(Line { name: (start, middle), value: (middle, self.text.len()) });
+    }
+
+    fn remove(&mut self, name: &str) {
+        let text = &self.text;
+        self.lines.retain(|line| text.get(line.name.0..line.name.1) != Some(name));
+    }
+}

@@ -1,0 +1,97 @@
+//! The Cloudflare Worker: thin glue between the Workers runtime and the pipeline.
+//!
+//! The entry is a plain export named `fetch`, not `#[event(fetch)]`: that macro turns an error into a 500, while an error
+//! thrown from here makes the runtime pass the request through to the gateway, which hosts the same edge.
+
+mod glue;
+mod host;
+mod lines;
+
+use std::cell::RefCell;
+use std::sync::OnceLock;
+
+use contract::signature::{Key, Keys};
+use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
+use worker::{Context, Env, web_sys};
+
+use crate::{FieldsMut as _, Head as _, Host as _, pipeline};
+
+/// Bytes of path and query: what the gateway allows by default.
+const MAX_TARGET: usize = 8 << 10;
+
+/// The Worker's entry.
+///
+/// # Errors
+/// Without a usable `EDGE_KEY` nothing can be signed: the error says so, and the request passes through unsigned.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "the runtime reaches it, by its name")]
+pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Result<web_sys::Response, JsValue> {
+    Context::new(context.clone().unchecked_into()).pass_through_on_exception();
+    let runtime = host::Runtime { key: key(&env)?, context };
+    let request = host::Request::new(request);
+    let started = runtime.now();
+    let method: Box<str> = request.method().into();
+    let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
+        Ok(exchange) => {
+            let answered = pipeline::answer(&runtime, &exchange, request).await;
+            (
+                answered.answer,
+                answered.phase,
+                Said { id: exchange.id.to_string(), path: exchange.target.path().to_owned() },
+            )
+        }
+        Err(refused) => {
+            let answer = pipeline::refuse(&runtime, &refused);
+            (answer, None, Said { id: refused.id.to_string(), path: String::new() })
+        }
+    };
+    answer.fields.remove("connection");
+    // Each part is made by us or has been through the path rule, so none holds a quote, a backslash or a control byte.
+    let log = format!(
+        r#"{{"message":"request","request.id":"{}","http.request.method":"{}","url.path":"{}","http.response.status_code":{},"cache":"{}","duration.ms":{}}}"#,
+        said.id,
+        method,
+        said.path,
+        answer.status,
+        phase.map_or("none", |p| p.as_str()),
+        runtime.now().as_millis().saturating_sub(started.as_millis()),
+    );
+    Ok(glue::respond(&answer.body, answer.status, &answer.fields.pack(|_| true), Some(log)))
+}
+
+struct Said {
+    id: String,
+    path: String,
+}
+
+/// The key that signs, read once an instance.
+fn key(env: &Env) -> Result<&'static Key, JsValue> {
+    static KEYS: OnceLock<Keys> = OnceLock::new();
+    let keys = match KEYS.get() {
+        Some(keys) => keys,
+        None => {
+            let text = env
+                .secret("EDGE_KEY")
+                .map_err(|_| JsValue::from("EDGE_KEY is missing: wrangler secret put EDGE_KEY"))?;
+            let keys = Keys::parse(&text.to_string()).map_err(|e| JsValue::from(format!("EDGE_KEY: {e}")))?;
+            KEYS.get_or_init(|| keys)
+        }
+    };
+    Ok(keys.signing())
+}
+
+/// Sixteen random bytes, taken from the runtime by the kilobyte: crossing over costs more than the bytes.
+fn random() -> [u8; 16] {
+    thread_local!(static POOL: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+    POOL.with_borrow_mut(|pool| {
+        if pool.len() < 16 {
+            pool.resize(1024, 0);
+            glue::fill_random(pool);
+        }
+        let mut taken = [0; 16];
+        for byte in &mut taken {
+            *byte = pool.pop().unwrap_or_default();
+        }
+        taken
+    })
+}

@@ -1,0 +1,54 @@
+//! Static files, where no Cloudflare stands before us: the same folder with the same fields as there.
+
+use std::path::Path;
+
+use edge::{Answer, FieldsMut as _, assets};
+use http::{Method, Request, StatusCode};
+use tower::ServiceExt as _;
+use tower_http::services::ServeDir;
+
+use crate::body::Body;
+use crate::native::HeaderFields;
+
+/// A file that was asked for.
+pub(crate) struct Asked {
+    files: ServeDir,
+    request: Request<axum::body::Body>,
+    cache_control: &'static str,
+}
+
+/// What a request asks of `folder`, if it asks for a file at all. Names that begin with a dot are nobody's assets.
+pub(crate) fn find(folder: &Path, path: &str, request: &Request<Body>) -> Option<Asked> {
+    let name = path.strip_prefix(assets::PREFIX)?;
+    let hidden = name.split('/').any(|part| part.starts_with('.'));
+    if !matches!(*request.method(), Method::GET | Method::HEAD) || name.is_empty() || hidden {
+        return None;
+    }
+    let mut asked = Request::new(axum::body::Body::empty());
+    *asked.method_mut() = request.method().clone();
+    *asked.uri_mut() = format!("/{name}").parse().ok()?;
+    for field in ["range", "if-range", "if-none-match", "if-match", "if-modified-since", "if-unmodified-since"] {
+        if let Some(value) = request.headers().get(field) {
+            asked.headers_mut().insert(field, value.clone());
+        }
+    }
+    let files = ServeDir::new(folder).append_index_html_on_directories(false);
+    Some(Asked { files, request: asked, cache_control: assets::cache_control(name) })
+}
+
+impl Asked {
+    /// The file; `None` where there is none of that name, so that the app is asked.
+    pub(crate) async fn serve(self) -> Option<Answer<HeaderFields, Body>> {
+        let response = self.files.oneshot(self.request).await.ok()?;
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::TEMPORARY_REDIRECT) {
+            return None;
+        }
+        let (parts, body) = response.into_parts();
+        let mut fields = HeaderFields(parts.headers);
+        fields.set("cache-control", self.cache_control);
+        for (field, value) in assets::SECURITY {
+            fields.set(field, value);
+        }
+        Some(Answer { status: parts.status.as_u16(), fields, body: Body::own(axum::body::Body::new(body)) })
+    }
+}

@@ -1,0 +1,195 @@
+//! The body type of everything the data plane sends, downstream and upstream: one enum, so that nothing is boxed on the
+//! way, and later parts (collapsed fetches, ranges) add a kind and no layer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::access::Record;
+use crate::store::Recorder;
+use crate::upstream::Lease;
+
+/// A body, and the access-log record that is written when its last byte has gone or its receiver has.
+pub struct Body {
+    kind: Kind,
+    record: Option<Box<Record>>,
+}
+
+enum Kind {
+    Empty,
+    Full(Bytes),
+    /// From a client, on the way to an app.
+    Downstream(Incoming),
+    /// From an app; the connection goes back to its pool at the end.
+    Upstream(Incoming, Option<Lease>),
+    /// From an app, and recorded for the cache as it goes by.
+    Recorded(Box<(Body, Option<Recorder>)>),
+    /// From the cache: its chunks from the given one on.
+    Stored(Arc<[Bytes]>, usize),
+    /// From our own routes and static files, off the hot path.
+    Own(axum::body::Body),
+}
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The peer's connection failed or ended early.
+    #[error("the connection ended before the body did: {0}")]
+    Connection(#[from] hyper::Error),
+    /// One of our own routes failed.
+    #[error("{0}")]
+    Own(#[from] axum::Error),
+}
+
+impl Body {
+    const fn of(kind: Kind) -> Self {
+        Self { kind, record: None }
+    }
+
+    /// No bytes.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self::of(Kind::Empty)
+    }
+
+    /// Bytes at hand.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self::of(if bytes.is_empty() { Kind::Empty } else { Kind::Full(bytes) })
+    }
+
+    /// A client's body.
+    #[must_use]
+    pub const fn downstream(incoming: Incoming) -> Self {
+        Self::of(Kind::Downstream(incoming))
+    }
+
+    /// An app's body, with the connection it comes on.
+    pub(crate) fn upstream(incoming: Incoming, lease: Lease) -> Self {
+        if incoming.is_end_stream() {
+            lease.give_back();
+            return Self::empty();
+        }
+        Self::of(Kind::Upstream(incoming, Some(lease)))
+    }
+
+    /// The same body, recorded as it goes by.
+    pub(crate) fn recorded(self, recorder: Recorder) -> Self {
+        if self.is_end_stream() {
+            recorder.complete();
+            return self;
+        }
+        Self::of(Kind::Recorded(Box::new((self, Some(recorder)))))
+    }
+
+    /// Chunks from the cache.
+    pub(crate) fn stored(chunks: Arc<[Bytes]>) -> Self {
+        Self::of(Kind::Stored(chunks, 0))
+    }
+
+    /// A body of one of our own routes.
+    #[must_use]
+    pub fn own(body: axum::body::Body) -> Self {
+        Self::of(Kind::Own(body))
+    }
+
+    /// Has `record` written when this body ends.
+    pub(crate) fn reporting(mut self, record: Box<Record>) -> Self {
+        self.record = Some(record);
+        self
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let frame = match &mut this.kind {
+            Kind::Empty => None,
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.kind = Kind::Empty;
+                Some(Ok(Frame::data(bytes)))
+            }
+            Kind::Downstream(incoming) => ready!(Pin::new(incoming).poll_frame(cx)).map(|f| f.map_err(Into::into)),
+            Kind::Upstream(incoming, lease) => {
+                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+                // Given back as soon as the last byte is here: the receiver may never ask for the end.
+                if (frame.is_none() || incoming.is_end_stream())
+                    && let Some(lease) = lease.take()
+                {
+                    lease.give_back();
+                }
+                frame.map(|f| f.map_err(Into::into))
+            }
+            Kind::Recorded(both) => {
+                let (body, recorder) = &mut **both;
+                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+                match &frame {
+                    Some(Ok(frame)) => {
+                        if let (Some(data), Some(r)) = (frame.data_ref(), recorder.as_mut())
+                            && !r.push(data)
+                        {
+                            *recorder = None;
+                        }
+                        if body.is_end_stream()
+                            && let Some(recorder) = recorder.take()
+                        {
+                            recorder.complete();
+                        }
+                    }
+                    Some(Err(_)) => *recorder = None,
+                    None => {
+                        if let Some(recorder) = recorder.take() {
+                            recorder.complete();
+                        }
+                    }
+                }
+                frame
+            }
+            Kind::Stored(chunks, next) => {
+                let chunk = chunks.get(*next).cloned();
+                *next += 1;
+                chunk.map(|c| Ok(Frame::data(c)))
+            }
+            Kind::Own(body) => ready!(Pin::new(body).poll_frame(cx)).map(|f| f.map_err(Into::into)),
+        };
+        if let Some(record) = &mut this.record {
+            match &frame {
+                Some(Ok(frame)) => record.sent(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(error)) => record.cut(error),
+                None => record.complete(),
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Full(_) => false,
+            Kind::Downstream(incoming) | Kind::Upstream(incoming, _) => incoming.is_end_stream(),
+            Kind::Recorded(both) => both.0.is_end_stream(),
+            Kind::Stored(chunks, next) => *next >= chunks.len(),
+            Kind::Own(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Downstream(incoming) | Kind::Upstream(incoming, _) => incoming.size_hint(),
+            Kind::Recorded(both) => both.0.size_hint(),
+            Kind::Stored(chunks, next) => SizeHint::with_exact(chunks.iter().skip(*next).map(|c| c.len() as u64).sum()),
+            Kind::Own(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What serde can't know: whether the parts fit together. Every fault is found, not only the first.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use contract::signature::{Keys, Window};
+
+use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection};
+use super::site::{HostPattern, Site, SiteSection, Trust};
+use super::{Config, Fault, bucket};
+
+pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let listen = listen(file.listen, file.tls.is_some(), &mut faults);
+    if let Some(tls) = &file.tls {
+        for (key, path) in
+            [("tls.cert", Some(&tls.cert)), ("tls.key", Some(&tls.key)), ("tls.client_ca", tls.client_ca.as_ref())]
+        {
+            if let Some(path) = path {
+                readable(key, path, &mut faults);
+            }
+        }
+    }
+    if let Some(admin) = &file.admin {
+        loopback("admin.listen", admin.listen, &mut faults);
+    }
+    limits(&file.limits, &mut faults);
+    if file.cache.object.0 > file.cache.size.0 {
+        faults.push(Fault::new("cache.object", "is larger than cache.size: one object must fit into the cache"));
+    }
+    let edge = file.edge.and_then(|e| edge(e, &mut faults));
+    let client_ca = file.tls.as_ref().is_some_and(|t| t.client_ca.is_some());
+    let sites = sites(file.site, client_ca, edge.is_some(), &mut faults);
+    let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(Config {
+        listen,
+        tls: file.tls,
+        edge,
+        admin: file.admin,
+        cache: file.cache,
+        limits: file.limits,
+        timeouts: file.timeouts,
+        sites,
+        buckets,
+    })
+}
+
+fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen {
+    let https = match section.https {
+        Some(addresses) if !addresses.is_empty() && !tls => {
+            faults.push(Fault::new("listen.https", "needs a [tls] section with cert and key"));
+            addresses
+        }
+        Some(addresses) => addresses,
+        None if tls => vec![SocketAddr::from(([0u16; 8], 443))],
+        None => Vec::new(),
+    };
+    for (n, address) in section.http.iter().enumerate() {
+        loopback(&format!("listen.http[{n}]"), *address, faults);
+    }
+    if https.is_empty() && section.http.is_empty() {
+        faults.push(Fault::new(
+            "listen",
+            "nothing to listen on: add a [tls] section (then the default is port 443), or listen.http = [\"127.0.0.1:8080\"] for clear text on loopback",
+        ));
+    }
+    let cores = section.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if !(1..=256).contains(&cores) {
+        faults.push(Fault::new(
+            "listen.cores",
+            format!("{cores} is out of range: write 1 to 256, or leave it out for all cores"),
+        ));
+    }
+    Listen { https, http: section.http, cores }
+}
+
+fn loopback(key: &str, address: SocketAddr, faults: &mut Vec<Fault>) {
+    if !address.ip().is_loopback() {
+        faults.push(Fault::new(
+            key,
+            format!(
+                "`{address}` can be reached from outside: write a loopback address, as in \"127.0.0.1:{}\"",
+                address.port()
+            ),
+        ));
+    }
+}
+
+fn readable(key: &str, path: &Path, faults: &mut Vec<Fault>) {
+    if let Err(e) = std::fs::File::open(path) {
+        faults.push(Fault::new(key, format!("`{}` cannot be read: {e}", path.display())));
+    }
+}
+
+fn limits(limits: &Limits, faults: &mut Vec<Fault>) {
+    for (key, value, least, most) in
+        [("limits.head", limits.head.0, 8 << 10, 1 << 20), ("limits.target", limits.target.0, 256, 64 << 10)]
+    {
+        if !(least..=most).contains(&value) {
+            faults.push(Fault::new(
+                key,
+                format!("{value} bytes is out of range: write {least} to {most} bytes, as in \"16KiB\""),
+            ));
+        }
+    }
+}
+
+fn edge(section: EdgeSection, faults: &mut Vec<Fault>) -> Option<Edge> {
+    let path = section.keys_file.display();
+    let keys = match std::fs::read_to_string(&section.keys_file) {
+        Err(e) => Err(format!("`{path}` cannot be read: {e}")),
+        Ok(text) => Keys::parse(&text).map_err(|e| format!("`{path}`: {e}")),
+    };
+    let max_age = section.window.map_or(30, |s| s.0.as_secs());
+    let skew = section.skew.map_or(5, |s| s.0.as_secs());
+    if !(1..=300).contains(&max_age) || skew > 60 {
+        faults.push(Fault::new(
+            "edge.window",
+            "a signature lasts 1 s to 5 min (window), with at most 1 min of clock skew (skew)",
+        ));
+    }
+    match keys {
+        Ok(keys) => Some(Edge { keys, window: Window { max_age, skew } }),
+        Err(what) => {
+            faults.push(Fault::new("edge.keys_file", what));
+            None
+        }
+    }
+}
+
+fn sites(sections: Vec<SiteSection>, client_ca: bool, keys: bool, faults: &mut Vec<Fault>) -> Vec<Site> {
+    if sections.is_empty() {
+        faults.push(Fault::new("site", "there is none: add a [[site]] with hosts and app"));
+    }
+    let mut seen = HashSet::new();
+    let mut sites = Vec::with_capacity(sections.len());
+    for (n, section) in sections.into_iter().enumerate() {
+        let mut fault = |key: &str, what: String| faults.push(Fault::new(format!("site[{n}].{key}"), what));
+        if section.hosts.is_empty() {
+            fault("hosts", "is empty: write at least one host, or \"*\" for all".to_owned());
+        }
+        let mut hosts = Vec::with_capacity(section.hosts.len());
+        for (m, host) in section.hosts.iter().enumerate() {
+            match HostPattern::parse(host) {
+                Ok(pattern) if seen.insert(host.to_ascii_lowercase()) => hosts.push(pattern),
+                Ok(_) => {
+                    fault(&format!("hosts[{m}]"), format!("`{host}` has a site already: each host belongs to one"))
+                }
+                Err(what) => fault(&format!("hosts[{m}]"), what),
+            }
+        }
+        if section.trust.needs_certificate() && !client_ca {
+            fault(
+                "trust",
+                format!(
+                    "\"{}\" needs tls.client_ca, the authority of our zone's client certificates",
+                    section.trust.as_str()
+                ),
+            );
+        }
+        if section.trust == Trust::EdgeOnly && !keys {
+            fault("trust", "\"edge-only\" needs an [edge] section with keys_file".to_owned());
+        }
+        if let Some(dir) = &section.assets
+            && !dir.is_dir()
+        {
+            fault("static", format!("`{}` is not a folder", dir.display()));
+        }
+        sites.push(Site { hosts, app: section.app, trust: section.trust, assets: section.assets });
+    }
+    sites
+}

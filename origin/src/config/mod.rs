@@ -1,0 +1,110 @@
+//! The configuration: one TOML file, read in one place, checked whole before anything binds a port.
+//!
+//! [`load`] gives a [`Config`] that holds only what is right, or every fault that was found, each naming key, value and what
+//! would be right. Nothing is on unless its section is there.
+
+mod bucket;
+mod check;
+mod section;
+mod site;
+mod value;
+
+use std::fmt;
+use std::path::Path;
+
+pub use bucket::{Bucket, Credentials};
+pub use section::{Admin, Cache, Edge, Limits, Listen, Timeouts, Tls};
+pub use site::{HostPattern, Site, Trust};
+pub use value::{AppAddress, Size, Span};
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen, and on how many cores.
+    pub listen: Listen,
+    /// Certificate and the authority of client certificates.
+    pub tls: Option<Tls>,
+    /// The edge's keys.
+    pub edge: Option<Edge>,
+    /// The private listener.
+    pub admin: Option<Admin>,
+    /// The cache.
+    pub cache: Cache,
+    /// Bounds on what a client may send.
+    pub limits: Limits,
+    /// How long to wait for whom.
+    pub timeouts: Timeouts,
+    /// The sites, in the order of the file.
+    pub sites: Vec<Site>,
+    /// The buckets by role.
+    pub buckets: Vec<Bucket>,
+}
+
+/// All that is wrong with a configuration file.
+#[derive(Debug)]
+pub struct ConfigError {
+    file: String,
+    faults: Vec<Fault>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The key, as a path such as `site[0].app`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub what: String,
+}
+
+impl Fault {
+    fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { key: key.into(), what: what.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, fault) in self.faults.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            match fault.key.as_str() {
+                "" => write!(f, "{}: {}", self.file, fault.what)?,
+                key => write!(f, "{}: {key}: {}", self.file, fault.what)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads and checks a file, and the files that it names (keys, credentials).
+pub fn load(file: &Path) -> Result<Config, ConfigError> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|e| ConfigError {
+        file: name.clone(),
+        faults: vec![Fault::new("", format!("cannot be read: {e}"))],
+    })?;
+    parse(&text).map_err(|faults| ConfigError { file: name, faults })
+}
+
+/// The same from text.
+pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
+    let document = toml::Deserializer::parse(text).map_err(|e| vec![Fault::new("", syntax(&e))])?;
+    let file: section::File = serde_path_to_error::deserialize(document).map_err(|e| {
+        let key = e.path().to_string();
+        vec![Fault::new(if key == "." { "" } else { &key }, syntax(e.inner()))]
+    })?;
+    check::check(file)
+}
+
+/// toml's own message with its line, without the drawing that it adds for terminals.
+fn syntax(error: &toml::de::Error) -> String {
+    let message = error.message().trim_end_matches('\n').replace('\n', ", ");
+    let drawn = error.to_string();
+    match drawn.split_once("at line ").and_then(|(_, rest)| rest.split_once(',')) {
+        Some((line, _)) => format!("line {line}: {message}"),
+        None => message,
+    }
+}

@@ -1,0 +1,148 @@
+//! The file's sections, as serde reads them, and with the defaults that serve.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use contract::signature::{Keys, Window};
+use serde::Deserialize;
+
+use super::bucket::BucketSection;
+use super::site::SiteSection;
+use super::value::{Size, Span};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub(super) listen: ListenSection,
+    pub(super) tls: Option<Tls>,
+    pub(super) edge: Option<EdgeSection>,
+    pub(super) admin: Option<Admin>,
+    #[serde(default)]
+    pub(super) cache: Cache,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) timeouts: Timeouts,
+    #[serde(default)]
+    pub(super) site: Vec<SiteSection>,
+    #[serde(default)]
+    pub(super) bucket: BTreeMap<String, BucketSection>,
+}
+
+/// `[listen]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListenSection {
+    pub(super) https: Option<Vec<SocketAddr>>,
+    #[serde(default)]
+    pub(super) http: Vec<SocketAddr>,
+    pub(super) cores: Option<usize>,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// TLS. Default: `[::]:443` where `[tls]` is there.
+    pub https: Vec<SocketAddr>,
+    /// Clear text, loopback only. Default: none.
+    pub http: Vec<SocketAddr>,
+    /// Cores that serve, 1 to 256. Default: all of the machine's.
+    pub cores: usize,
+}
+
+/// `[tls]`: PEM files.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate and its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authority that signs our zone's client certificates.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[edge]` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EdgeSection {
+    pub(super) keys_file: PathBuf,
+    pub(super) window: Option<Span>,
+    pub(super) skew: Option<Span>,
+}
+
+/// The edge's keys and how long its signatures last.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// The keys of `keys_file`.
+    pub keys: Keys,
+    /// `window` (default 30 s) and `skew` (default 5 s).
+    pub window: Window,
+}
+
+/// `[admin]`: the private listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// A loopback address.
+    pub listen: SocketAddr,
+}
+
+/// `[cache]`: the native cache.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Bytes of all entries together.
+    pub size: Size,
+    /// Bytes of one entry's body; a larger answer is passed on without being stored.
+    pub object: Size,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { size: Size(128 << 20), object: Size(8 << 20) }
+    }
+}
+
+/// `[limits]`: what a client may send.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of a request's header section, 8 KiB to 1 MiB; past it 431.
+    pub head: Size,
+    /// Bytes of path and query, 256 to 64 KiB; past it 414.
+    pub target: Size,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: Size(64 << 10), target: Size(8 << 10) }
+    }
+}
+
+/// `[timeouts]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// For a TLS handshake.
+    pub handshake: Span,
+    /// For a request's head, from its connection or the answer before; past it the connection is closed.
+    pub head: Span,
+    /// For a connection to an app; past it 502.
+    pub connect: Span,
+    /// From a request without a body to the head of the app's answer; past it 504.
+    pub answer: Span,
+    /// For requests in flight after SIGTERM.
+    pub drain: Span,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let secs = |s| Span(Duration::from_secs(s));
+        Self { handshake: secs(10), head: secs(30), connect: secs(3), answer: secs(60), drain: secs(30) }
+    }
+}

@@ -1,0 +1,107 @@
+//! `[[site]]`: which hosts go to which app, and whom to trust for them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::value::AppAddress;
+
+/// A site as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SiteSection {
+    pub(super) hosts: Vec<String>,
+    pub(super) app: AppAddress,
+    #[serde(default)]
+    pub(super) trust: Trust,
+    #[serde(rename = "static")]
+    pub(super) assets: Option<PathBuf>,
+}
+
+/// Which connections a site serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Our zone's client certificate and our edge's signature.
+    EdgeOnly,
+    /// Our zone's client certificate; what our edge did not sign goes through the native edge.
+    Cloudflare,
+    /// Anyone; all that our edge did not sign goes through the native edge.
+    #[default]
+    Direct,
+}
+
+impl Trust {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EdgeOnly => "edge-only",
+            Self::Cloudflare => "cloudflare",
+            Self::Direct => "direct",
+        }
+    }
+
+    /// Whether a connection must show our zone's client certificate.
+    #[must_use]
+    pub const fn needs_certificate(self) -> bool {
+        matches!(self, Self::EdgeOnly | Self::Cloudflare)
+    }
+}
+
+/// A site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its hosts.
+    pub hosts: Vec<HostPattern>,
+    /// Its app.
+    pub app: AppAddress,
+    /// Which connections it serves.
+    pub trust: Trust,
+    /// The folder whose files are served under `/static/` where no Cloudflare stands before us.
+    pub assets: Option<PathBuf>,
+}
+
+/// A host name, a wildcard over one or more labels, or any host at all. Without port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    /// `makenot.work`
+    Exact(String),
+    /// `*.makenot.work`, kept as `.makenot.work`
+    Suffix(String),
+    /// `*`
+    Any,
+}
+
+impl HostPattern {
+    /// Reads one entry of `hosts`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let (suffix, name) = match text.strip_prefix("*.") {
+            Some(name) => (true, name),
+            None => (false, text),
+        };
+        let bracketed = name.starts_with('[') && name.ends_with(']');
+        let label = |l: &str| !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if !bracketed && !name.split('.').all(label) {
+            return Err(format!(
+                "`{text}` is not a host: write a name without scheme, port or path, as in \"makenot.work\", \"*.makenot.work\" or \"*\""
+            ));
+        }
+        let name = name.to_ascii_lowercase();
+        Ok(if suffix { Self::Suffix(format!(".{name}")) } else { Self::Exact(name) })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Suffix(name) => write!(f, "*{name}"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}

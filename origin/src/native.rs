@@ -1,0 +1,265 @@
+//! The gateway as a host of the edge's pipeline: moka as its cache store, and the next hop is the app.
+//!
+//! Requests that our Worker has signed come in at the cache stage, where this is the shield.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use cache::{Fields, Index, Meta, PrimaryKey, Store, Stored, Timestamp};
+use contract::{Problem, header};
+use edge::{Answer, Exchange, FieldsMut, Head, Host};
+use http::header::{CONNECTION, HOST, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+
+use crate::body::Body;
+use crate::config::Site;
+use crate::gateway::{Core, Gateway};
+use crate::store::Entry;
+use crate::trust::{Peer, Trusted};
+use crate::{assets, forwarded, health, storage, upstream};
+
+/// A header map as the pipeline reads and changes it.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderFields(pub(crate) HeaderMap);
+
+impl Fields for HeaderFields {
+    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(n, v)| (n.as_str(), v.as_bytes()))
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+}
+
+impl FieldsMut for HeaderFields {
+    fn empty() -> Self {
+        Self(HeaderMap::with_capacity(16))
+    }
+
+    fn append(&mut self, name: &str, value: &[u8]) {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+            self.0.append(name, value);
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+}
+
+/// A request as it came from downstream.
+pub(crate) struct Incoming {
+    pub(crate) request: Request<Body>,
+    /// Host and port, checked.
+    pub(crate) authority: Box<str>,
+}
+
+impl Fields for Incoming {
+    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.request.headers().iter().map(|(n, v)| (n.as_str(), v.as_bytes()))
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.request.headers().get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+}
+
+impl Head for Incoming {
+    fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    fn target(&self) -> &str {
+        self.request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
+    }
+}
+
+/// The gateway, for one request.
+pub(crate) struct Native<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) core: &'a Core,
+    pub(crate) site: &'a Site,
+    pub(crate) trusted: Trusted,
+    pub(crate) peer: Peer,
+}
+
+impl Store for Native<'_> {
+    type Handle = Entry;
+    type Body = Body;
+
+    async fn lookup(&self, key: &PrimaryKey) -> Option<Index<Entry>> {
+        let entry = self.gateway.store.get(key)?;
+        Some(Index { entries: vec![Stored { id: 0, meta: Meta::clone(&entry.meta) }], handle: entry })
+    }
+
+    async fn body(&self, handle: Entry, _id: u32) -> Option<Body> {
+        Some(Body::stored(handle.chunks))
+    }
+
+    fn put(&self, key: PrimaryKey, meta: Meta, body: Body) -> Body {
+        body.recorded(self.gateway.store.record(key, meta))
+    }
+}
+
+impl Host for Native<'_> {
+    type Request = Incoming;
+    type Fields = HeaderFields;
+
+    const CACHE: &'static str = "gateway";
+
+    fn now(&self) -> Timestamp {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn object_limit(&self) -> u64 {
+        self.gateway.store.object_limit()
+    }
+
+    fn asset(
+        &self,
+        exchange: &Exchange,
+        request: &Incoming,
+    ) -> impl Future<Output = Option<Answer<HeaderFields, Body>>> {
+        // Before our Worker stands Cloudflare, which has served it or does not have it.
+        let folder = self.site.assets.as_deref().filter(|_| self.trusted != Trusted::EdgeSigned);
+        let asked = folder.and_then(|folder| assets::find(folder, exchange.target.path(), &request.request));
+        async { asked?.serve().await }
+    }
+
+    async fn forward(&self, exchange: &Exchange, incoming: Incoming) -> Result<Answer<HeaderFields, Body>, Problem> {
+        if exchange.target.path() == health::PATH {
+            return Ok(answer(self.gateway.health.answer(self.trusted)));
+        }
+        let Incoming { mut request, authority } = incoming;
+        let upgrade = upgrade_of(&request).then(|| hyper::upgrade::on(&mut request));
+        let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
+        let timeouts = &self.gateway.config.timeouts;
+        let (response, lease) =
+            upstream::send(&self.core.pool, &self.site.app, request, timeouts.connect.0, timeouts.answer.0).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let upgrade = upgrade.ok_or(Problem::AppInvalid)?;
+            return Ok(switch(response, upgrade));
+        }
+        let (mut parts, body) = response.into_parts();
+        let handoff = parts.headers.get(header::HANDOFF).cloned();
+        strip(&mut parts.headers);
+        if let Some(handoff) = handoff {
+            return self.hand_off(&handoff, parts.headers);
+        }
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            fields: HeaderFields(parts.headers),
+            body: Body::upstream(body, lease),
+        })
+    }
+
+    fn text(&self, text: String) -> Body {
+        Body::full(text)
+    }
+}
+
+impl Native<'_> {
+    /// The request as the app gets it: what the client may not say is gone, what we know is said.
+    fn onward(
+        &self,
+        exchange: &Exchange,
+        request: Request<Body>,
+        authority: &str,
+        upgrade: bool,
+    ) -> Result<Request<Body>, Problem> {
+        let (parts, body) = request.into_parts();
+        let mut headers = parts.headers;
+        let protocol = if upgrade { headers.get(UPGRADE).cloned() } else { None };
+        forwarded::keep_what_passes(&mut headers);
+        headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| Problem::BadRequest)?);
+        let secure = self.peer.tls || self.trusted != Trusted::Direct;
+        forwarded::say(&mut headers, exchange, authority, secure);
+        if let Some(protocol) = protocol {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, protocol);
+        }
+        let mut onward = Request::new(body);
+        *onward.method_mut() = parts.method;
+        *onward.uri_mut() = exchange.target.as_str().parse().map_err(|_| Problem::PathRefused)?;
+        *onward.headers_mut() = headers;
+        Ok(onward)
+    }
+
+    /// Turns the app's hand-off into a redirect to the bucket.
+    fn hand_off(&self, handoff: &HeaderValue, mut headers: HeaderMap) -> Result<Answer<HeaderFields, Body>, Problem> {
+        let value = handoff.to_str().map_err(|_| Problem::HandoffRefused)?;
+        let url = storage::resolve(&self.gateway.config.buckets, value, self.now().as_secs()).map_err(|error| {
+            tracing::error!(%error, "the app's hand-off is refused");
+            Problem::HandoffRefused
+        })?;
+        for name in ["content-length", "content-type", "content-encoding", "etag", "last-modified"] {
+            headers.remove(name);
+        }
+        let mut fields = HeaderFields(headers);
+        fields.set("location", &url);
+        // The URL is a key to the object for as long as it lasts: it is this client's only.
+        fields.set("cache-control", "private, no-store");
+        Ok(Answer { status: 302, fields, body: Body::empty() })
+    }
+}
+
+/// Whether a request asks for another protocol on its connection (RFC 9110 section 7.8).
+fn upgrade_of(request: &Request<Body>) -> bool {
+    request.version() == http::Version::HTTP_11
+        && request.headers().contains_key(UPGRADE)
+        && request.headers().get(CONNECTION).is_some_and(|c| {
+            c.to_str().is_ok_and(|c| cache::fields::list_members(c).any(|m| m.eq_ignore_ascii_case("upgrade")))
+        })
+}
+
+/// Joins the two connections once the client's has switched too.
+fn switch(
+    mut response: Response<hyper::body::Incoming>,
+    downstream: hyper::upgrade::OnUpgrade,
+) -> Answer<HeaderFields, Body> {
+    let upstream = hyper::upgrade::on(&mut response);
+    let started = Instant::now();
+    tokio::spawn(async move {
+        let joined = async {
+            let (downstream, upstream) = tokio::try_join!(downstream, upstream)?;
+            let (mut downstream, mut upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));
+            let copied = tokio::io::copy_bidirectional(&mut downstream, &mut upstream).await;
+            copied.map_err(Box::<dyn std::error::Error + Send + Sync>::from)
+        };
+        match joined.await {
+            Ok((sent, received)) => {
+                tracing::debug!(sent, received, seconds = started.elapsed().as_secs(), "upgrade ended")
+            }
+            Err(error) => tracing::debug!(%error, "upgrade broke off"),
+        }
+    });
+    let protocol = response.headers().get(UPGRADE).cloned();
+    let mut headers = std::mem::take(response.headers_mut());
+    strip(&mut headers);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        headers.insert(UPGRADE, protocol);
+    }
+    Answer { status: 101, fields: HeaderFields(headers), body: Body::empty() }
+}
+
+/// Removes from the app's answer what belongs to its connection, and what only we say.
+fn strip(headers: &mut HeaderMap) {
+    forwarded::remove_hop_by_hop(headers);
+    for name in [header::HANDOFF, header::GATEWAY, header::EDGE_FACTS] {
+        headers.remove(name);
+    }
+}
+
+/// An answer of one of our own routes.
+fn answer(response: Response<Bytes>) -> Answer<HeaderFields, Body> {
+    let (parts, body) = response.into_parts();
+    Answer { status: parts.status.as_u16(), fields: HeaderFields(parts.headers), body: Body::full(body) }
+}

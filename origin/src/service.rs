@@ -1,0 +1,135 @@
+//! The data plane: one hyper service. Head ▸ site ▸ trust ▸ edge (if not yet done) ▸ cache ▸ app ▸ log.
+
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use contract::{Problem, RequestId, client, header, wants_json};
+use edge::exchange::Refused;
+use edge::{Exchange, Head as _, Visitor, pipeline};
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+
+use crate::access::Record;
+use crate::body::Body;
+use crate::gateway::Core;
+use crate::native::{HeaderFields, Incoming, Native};
+use crate::trust::{self, Distrust, Peer, Trusted};
+
+/// Answers one request.
+pub(crate) async fn serve(core: &Core, peer: Peer, request: Request<hyper::body::Incoming>) -> Response<Body> {
+    let started = Instant::now();
+    let gateway = &*core.gateway;
+    let random: [u8; 16] = rand::random();
+    let (version, method) = (request.version(), request.method().clone());
+    let request = request.map(Body::downstream);
+    let authority = authority(&request);
+    let incoming = Incoming { authority: authority.as_deref().unwrap_or_default().into(), request };
+
+    let site = authority.and_then(|a| gateway.sites.find(&a).ok_or(Problem::UnknownHost));
+    let site = site.and_then(|n| gateway.sites.all().get(n).ok_or(Problem::UnknownHost));
+    let mut detail = "";
+    let admitted = site.and_then(|site| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        match trust::decide(peer, site.trust, gateway.config.edge.as_ref(), &incoming, now) {
+            Ok((trusted, facts)) => Ok((site, trusted, facts)),
+            Err(why) => {
+                detail = why.as_str();
+                Err(match why {
+                    Distrust::NoCertificate | Distrust::NoSignature => Problem::EdgeRequired,
+                    Distrust::BadSignature(_) | Distrust::BadFacts => Problem::SignatureRefused,
+                })
+            }
+        }
+    });
+    let unknown = Refused {
+        problem: Problem::BadRequest,
+        id: RequestId::from_random(random),
+        json: wants_json(cache::Fields::single(&incoming, "accept"), incoming.target()),
+    };
+    let (site, trusted, exchange) = match admitted {
+        Ok((site, trusted, facts)) => {
+            let max = usize::try_from(gateway.config.limits.target.0).unwrap_or(usize::MAX);
+            let exchange = match facts {
+                Some(facts) => pipeline::admitted(&incoming, &facts, max),
+                None => pipeline::admit(&incoming, visitor(&incoming, peer, trusted), random, max),
+            };
+            (site, trusted, exchange)
+        }
+        // No site: any will do to say so, there is at least one.
+        Err(problem) => {
+            let Some(site) = gateway.sites.all().first() else { return Response::new(Body::empty()) };
+            (site, Trusted::Direct, Err(Refused { problem, ..unknown }))
+        }
+    };
+    let native = Native { gateway, core, site, trusted, peer };
+    let client = exchange.as_ref().map_or(peer.address, |e| e.visitor.client);
+    let path = exchange.as_ref().map_or_else(|_| incoming.request.uri().path(), |e| e.target.path());
+    let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
+    let mut record = Box::new(Record::new(started, id, client, trusted, method, &incoming.authority, path, version));
+    let head_only = record.method == http::Method::HEAD;
+
+    let answer = match exchange {
+        Ok(exchange) => answer(&native, &exchange, incoming, &mut record).await,
+        Err(refused) => {
+            record.reason = if detail.is_empty() { refused.problem.as_str() } else { detail };
+            pipeline::refuse(&native, &refused)
+        }
+    };
+    let mut response = Response::new(answer.body);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = answer.fields.0;
+    if trusted == Trusted::EdgeSigned {
+        response.headers_mut().insert(header::GATEWAY, HeaderValue::from_static("1"));
+    }
+    record.answered = Instant::now();
+    record.status = answer.status;
+    if head_only {
+        // hyper asks a HEAD answer's body for nothing.
+        record.complete();
+    }
+    response.map(|body| body.reporting(record))
+}
+
+async fn answer(
+    native: &Native<'_>,
+    exchange: &Exchange,
+    incoming: Incoming,
+    record: &mut Record,
+) -> edge::Answer<HeaderFields, Body> {
+    let answered = pipeline::answer(native, exchange, incoming).await;
+    record.cache = answered.phase.map_or("none", |p| p.as_str());
+    record.reason = answered.problem.map_or("", Problem::as_str);
+    answered.answer
+}
+
+/// Who asks: Cloudflare says it on a connection that is Cloudflare's, else it is the peer.
+fn visitor(incoming: &Incoming, peer: Peer, trusted: Trusted) -> Visitor {
+    let said: Option<IpAddr> = match trusted {
+        Trusted::Cloudflare => cache::Fields::single(incoming, header::CF_CONNECTING_IP).and_then(client::parse),
+        Trusted::EdgeSigned | Trusted::Direct => None,
+    };
+    Visitor { client: said.unwrap_or(peer.address), country: None, asn: None }
+}
+
+/// The one host that a request is for (RFC 9112 section 3.2): one Host field in HTTP/1.1, and nothing in the target that
+/// says otherwise.
+fn authority(request: &Request<Body>) -> Result<String, Problem> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(host.to_str().map_err(|_| Problem::BadRequest)?),
+        (None, None) => None,
+        _ => return Err(Problem::BadRequest),
+    };
+    let named = request.uri().authority().map(http::uri::Authority::as_str);
+    let authority = match (named, host) {
+        (Some(named), Some(host)) if named.eq_ignore_ascii_case(host) => named,
+        (Some(named), None) if request.version() == Version::HTTP_2 => named,
+        (None, Some(host)) => host,
+        _ => return Err(Problem::BadRequest),
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'[' | b']');
+    if authority.is_empty() || !authority.bytes().all(plain) {
+        return Err(Problem::BadRequest);
+    }
+    Ok(authority.to_owned())
+}
