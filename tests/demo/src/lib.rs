@@ -1,0 +1,166 @@
+//! The demo app: a small creator site that stands behind the gateway in `cargo dev` and in every end-to-end test.
+//!
+//! A real site first (pages, sign-in, server-sent events, a WebSocket, uploads, files handed off to a bucket), and beside it what
+//! tests need: an echo of what arrived, answers with any cache headers, faults on demand (`/misbehave/…`), and counts of
+//! what the app saw. It never serves `/static/*` itself, except the previous release's stylesheet: the edge has the rest.
+//!
+//! ```no_run
+//! # async fn run() -> std::io::Result<()> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let demo = demo::Demo::new(demo::Options::default());
+//! tokio::spawn(demo.clone().serve(listener));
+//! assert_eq!(demo.counts().get("/"), None);
+//! # Ok(())
+//! # }
+//! ```
+
+mod account;
+mod api;
+mod assets;
+mod cache_lab;
+mod counts;
+mod cover;
+mod feed;
+mod handoff;
+mod lab;
+mod misbehave;
+mod objects;
+mod pages;
+mod renders;
+mod saboteur;
+mod server;
+mod session;
+mod site;
+mod socket;
+mod upload;
+mod webhooks;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use axum::{
+    Router, middleware,
+    routing::{any, get, post},
+    serve::Listener,
+};
+
+pub use assets::{PREVIOUS_STYLESHEET, STATIC_DIR};
+pub use lab::pattern;
+pub use objects::{Object, objects};
+pub use webhooks::Delivery;
+
+/// How the app behaves; the default is what tests want.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Time between two `changed` events of the feed. More than zero; 1 s by default.
+    pub sse_interval: Duration,
+    /// Time between two `: keepalive` comments of the feed. More than zero; 15 s by default.
+    pub keepalive: Duration,
+    /// Whether the app serves [`STATIC_DIR`] itself, for looking at the site alone. Off by default: behind the gateway the edge
+    /// does that, and a test that passes with this on would prove nothing.
+    pub serve_static: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { sse_interval: Duration::from_secs(1), keepalive: Duration::from_secs(15), serve_static: false }
+    }
+}
+
+/// A handle on one app: clones share sessions, counts and deliveries, so a test can serve it, stop it, serve it again elsewhere,
+/// and read what it saw.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    sessions: session::Sessions,
+    renders: renders::Renders,
+    counts: counts::Counts,
+    lab_counts: counts::Counts,
+    deliveries: webhooks::Deliveries,
+}
+
+impl Demo {
+    /// An app that has seen nothing yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                options,
+                sessions: session::Sessions::default(),
+                renders: renders::Renders::default(),
+                counts: counts::Counts::default(),
+                lab_counts: counts::Counts::default(),
+                deliveries: webhooks::Deliveries::default(),
+            }),
+        }
+    }
+
+    /// Requests by route pattern (`/c/{slug}`; `(none)` where nothing matched), of any method, since the start or the last
+    /// reset. The two `/counts` routes are not counted.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        self.shared.counts.snapshot()
+    }
+
+    /// Sets every count to zero.
+    pub fn reset_counts(&self) {
+        self.shared.counts.reset();
+    }
+
+    /// The webhook deliveries received so far, oldest first, at most the last 100.
+    #[must_use]
+    pub fn received(&self) -> Vec<Delivery> {
+        self.shared.deliveries.snapshot()
+    }
+
+    /// Serves HTTP/1.1 on a listener (TCP or Unix) until the future is dropped, which also cuts every open connection.
+    pub async fn serve<L: Listener>(self, listener: L) {
+        server::serve(listener, self.router()).await;
+    }
+
+    /// The routes. Below HTTP (`/misbehave/cut` and its like) they work only as [`serve`](Self::serve) runs them.
+    fn router(self) -> Router {
+        let router = Router::new()
+            .route("/", get(pages::home))
+            .route("/c/{slug}", get(pages::creator))
+            .route("/c/{slug}/works", get(pages::works))
+            .route("/player/{work}", get(pages::player))
+            .route("/chat", get(pages::chat))
+            .route("/upload", get(pages::upload))
+            .route("/sign-in", get(account::sign_in_form).post(account::sign_in))
+            .route("/sign-out", post(account::sign_out))
+            .route("/account", get(account::page))
+            .route("/fragment/account", get(account::fragment))
+            .route("/listen/{work}", get(handoff::listen))
+            .route("/download/{work}", get(handoff::download))
+            .route("/api/creators", get(api::creators))
+            .route("/api/me", get(account::me))
+            .route("/api/sync/subscribe", get(feed::subscribe))
+            .route("/api/upload", post(upload::receive))
+            .route("/ws", get(socket::upgrade))
+            .route("/webhooks/stripe", post(webhooks::stripe))
+            .route("/webhooks/postmark", post(webhooks::postmark))
+            .route("/webhooks/received", get(webhooks::received))
+            .route("/static/{file}", get(assets::file))
+            .route("/echo", any(lab::echo))
+            .route("/echo/{*rest}", any(lab::echo))
+            .route("/bytes/{length}", get(lab::bytes))
+            .route("/cache", any(cache_lab::answer))
+            .route("/healthz", get(async || "ok\n"))
+            .route("/counts", get(counts::report))
+            .route("/counts/reset", post(counts::reset))
+            .nest("/misbehave", misbehave::router())
+            .fallback(api::not_found)
+            .method_not_allowed_fallback(api::method_not_allowed);
+        router.layer(middleware::from_fn_with_state(self.clone(), counts::count)).with_state(self)
+    }
+}
+
+/// Serves a new app on a listener (TCP or Unix) until the future is dropped.
+pub async fn serve<L: Listener>(listener: L, options: Options) {
+    Demo::new(options).serve(listener).await;
+}

@@ -1,0 +1,129 @@
+//! The embedded object storage: s3s with its file-system store, which verifies signatures and expiry.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use s3s::auth::SimpleAuth;
+use s3s::dto::{PutObjectInput, StreamingBlob};
+use s3s::service::S3ServiceBuilder;
+use s3s::{S3, S3Request};
+use s3s_fs::FileSystem;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A request as the bucket saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// The path, without the query that holds the signature.
+    pub path: String,
+    /// `User-Agent`: tells a client that came by itself from a gateway that fetched for it.
+    pub user_agent: Option<String>,
+    /// Whether it brought an `Authorization` or `Cookie` field.
+    pub credentials: bool,
+}
+
+/// The running store; dropping it ends it.
+pub struct Buckets {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    task: JoinHandle<()>,
+}
+
+impl Buckets {
+    /// Serves a folder's buckets to whoever signs with this key, seeded with the demo's objects.
+    ///
+    /// # Errors
+    /// The folder can't be written or the listener not be used.
+    pub async fn start(folder: &Path, listener: TcpListener, key: &(String, String)) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let store = FileSystem::new(folder).map_err(|e| io::Error::other(format!("{e:?}")))?;
+        for object in demo::objects() {
+            std::fs::create_dir_all(folder.join(object.bucket))?;
+            let body = s3s::Body::from(Bytes::from(object.bytes));
+            let mut input = PutObjectInput::builder();
+            input.set_bucket(object.bucket.to_owned());
+            input.set_key(object.key.clone());
+            input.set_content_type(Some(object.content_type.to_owned()));
+            input.set_body(Some(StreamingBlob::from(body)));
+            let input = input.build().map_err(io::Error::other)?;
+            store.put_object(by_hand(input)).await.map_err(|e| io::Error::other(format!("{}: {e}", object.key)))?;
+        }
+        let mut builder = S3ServiceBuilder::new(store);
+        builder.set_auth(SimpleAuth::from_single(key.0.as_str(), key.1.as_str()));
+        let service = builder.build();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let address = listener.local_addr()?;
+        let recorded = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                while connections.try_join_next().is_some() {}
+                let (service, seen) = (service.clone(), Arc::clone(&recorded));
+                let service = service_fn(move |request: Request<Incoming>| {
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).push(look(&request));
+                    let service = service.clone();
+                    async move { service.call(request.map(Into::into)).await }
+                });
+                connections.spawn(async move {
+                    // A client that goes away is the client's affair.
+                    let _ =
+                        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Ok(Self { address, seen, task })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The requests so far.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Buckets {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A request that comes from no client.
+fn by_hand<T>(input: T) -> S3Request<T> {
+    S3Request {
+        input,
+        method: http::Method::PUT,
+        uri: http::Uri::from_static("/"),
+        headers: http::HeaderMap::new(),
+        extensions: http::Extensions::new(),
+        credentials: None,
+        region: None,
+        service: None,
+        trailing_headers: None,
+    }
+}
+
+fn look(request: &Request<Incoming>) -> Seen {
+    let field = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).map(ToOwned::to_owned);
+    Seen {
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+        user_agent: field("user-agent"),
+        credentials: field("authorization").is_some() || field("cookie").is_some(),
+    }
+}

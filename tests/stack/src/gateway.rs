@@ -1,0 +1,236 @@
+//! The gateway as a process of its own: the real `origin` binary, built with the profile that the stack was built with.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::toolchain::Progress;
+
+/// How long it may take until it serves.
+const START: Duration = Duration::from_secs(20);
+/// How long after SIGTERM it is killed.
+const STOP: Duration = Duration::from_secs(15);
+/// Log lines kept.
+const KEPT: usize = 5_000;
+
+/// Takes every log line as it comes, on a thread of its own.
+pub type OnLine = Box<dyn Fn(&Value) + Send>;
+
+/// The running gateway; dropping it ends it.
+pub struct Gateway {
+    child: Child,
+    log: Arc<Log>,
+    /// `https://…` and `http://…`, as it said.
+    addresses: Vec<String>,
+    admin: Option<String>,
+}
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<VecDeque<Value>>,
+    stderr: Mutex<String>,
+    more: Condvar,
+}
+
+/// Builds the binary, if need be.
+///
+/// # Errors
+/// What cargo said.
+pub fn build(root: &Path, progress: &Progress<'_>) -> Result<PathBuf, String> {
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    progress("gateway  building origin …");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "origin",
+            "--package",
+            "stack",
+            "--bin",
+            "origin",
+            "--profile",
+            profile,
+        ])
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|e| format!("cannot run cargo: {e}"))?;
+    let executable = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|m| m["reason"] == "compiler-artifact" && m["target"]["name"] == "origin")
+        .find_map(|m| m["executable"].as_str().map(PathBuf::from));
+    match executable {
+        Some(path) if output.status.success() => Ok(path),
+        _ => Err("the gateway does not build; cargo says above why".to_owned()),
+    }
+}
+
+impl Gateway {
+    /// Starts it and waits until it serves.
+    ///
+    /// # Errors
+    /// What it said on standard error.
+    pub fn start(binary: &Path, config: &Path, on_line: Option<OnLine>) -> Result<Self, String> {
+        // Where the system can do it, the gateway ends with us even when we are killed.
+        let mut command = match Command::new("setpriv").arg("--version").output() {
+            Ok(output) if output.status.success() => {
+                let mut command = Command::new("setpriv");
+                command.args(["--pdeathsig", "TERM"]).arg(binary);
+                command
+            }
+            _ => Command::new(binary),
+        };
+        command.args(["serve", "--config"]).arg(config);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let log = Arc::new(Log::default());
+        let (spawned, spawning) = mpsc::channel();
+        let kept = Arc::clone(&log);
+        // The death signal is tied to the thread that spawns, so that thread stays until the gateway's output ends.
+        thread::spawn(move || {
+            let mut child = command.spawn();
+            let output = child.as_mut().ok().and_then(|c| c.stdout.take());
+            let sent = spawned.send(child);
+            if let (Some(output), Ok(())) = (output, sent) {
+                kept.follow(BufReader::new(output), on_line.as_deref());
+            }
+        });
+        let spawned = spawning.recv().unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()));
+        let mut child = spawned.map_err(|e| format!("cannot start {}: {e}", binary.display()))?;
+        if let Some(stderr) = child.stderr.take() {
+            let log = Arc::clone(&log);
+            thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    let mut all = log.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.push_str(&line);
+                    all.push('\n');
+                }
+            });
+        }
+        let mut gateway = Self { child, log, addresses: Vec::new(), admin: None };
+        let started = Instant::now();
+        let serving = loop {
+            if let Some(line) = gateway.find(|line| line["message"] == "serving") {
+                break line;
+            }
+            if !matches!(gateway.child.try_wait(), Ok(None)) || started.elapsed() > START {
+                thread::sleep(Duration::from_millis(50));
+                let said = gateway.log.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                return Err(if said.is_empty() {
+                    "the gateway does not start".to_owned()
+                } else {
+                    said.trim_end().to_owned()
+                });
+            }
+            gateway.log.wait(Duration::from_millis(20));
+        };
+        gateway.addresses =
+            serving["addresses"].as_str().unwrap_or_default().split(' ').map(ToOwned::to_owned).collect();
+        gateway.admin = serving["admin"].as_str().filter(|a| !a.is_empty()).map(ToOwned::to_owned);
+        Ok(gateway)
+    }
+
+    /// Its first address of a scheme, as in `https://127.0.0.1:8443`.
+    #[must_use]
+    pub fn address(&self, scheme: &str) -> Option<&str> {
+        self.addresses.iter().find(|a| a.starts_with(&format!("{scheme}://"))).map(String::as_str)
+    }
+
+    /// The private listener's address.
+    #[must_use]
+    pub fn admin(&self) -> Option<&str> {
+        self.admin.as_deref()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The newest log line that fits.
+    #[must_use]
+    pub fn find(&self, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().find(|l| fits(l)).cloned()
+    }
+
+    /// The access-log line of a request, as soon as it is there; at most 5 s.
+    #[must_use]
+    pub fn record(&self, request_id: &str) -> Option<Value> {
+        let until = Instant::now() + Duration::from_secs(5);
+        loop {
+            let found = self.find(|l| l["message"] == "request" && l["request.id"] == request_id);
+            if found.is_some() || Instant::now() > until {
+                return found;
+            }
+            self.log.wait(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether it has ended by itself.
+    pub fn ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        let until = Instant::now() + STOP;
+        while Instant::now() < until {
+            match self.child.try_wait() {
+                Ok(None) => thread::sleep(Duration::from_millis(10)),
+                Ok(Some(status)) => return status.code(),
+                Err(_) => return None,
+            }
+        }
+        let _ = self.child.kill();
+        self.child.wait().ok()?.code()
+    }
+
+    /// Sends it a signal, while it lives.
+    pub fn signal(&mut self, signal: Signal) {
+        if matches!(self.child.try_wait(), Ok(None))
+            && let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        {
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Log {
+    fn follow(&self, stdout: impl BufRead, on_line: Option<&(dyn Fn(&Value) + Send)>) {
+        for line in stdout.lines().map_while(Result::ok) {
+            let Ok(value) = serde_json::from_str::<Value>(&line) else { continue };
+            if let Some(on_line) = on_line {
+                on_line(&value);
+            }
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            if lines.len() == KEPT {
+                lines.pop_front();
+            }
+            lines.push_back(value);
+            self.more.notify_all();
+        }
+    }
+
+    fn wait(&self, at_most: Duration) {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.more.wait_timeout(lines, at_most));
+    }
+}

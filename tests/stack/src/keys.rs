@@ -1,0 +1,103 @@
+//! Certificates and keys, made on the spot for one run: an authority for the gateway's name, one for the zone's client
+//! certificate (what Authenticated Origin Pulls presents), the edge's signing key, and the buckets' access key.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+
+/// What one run's parts know each other by.
+pub struct Credentials {
+    /// PEM of the authority that vouches for the gateway.
+    pub ca: String,
+    /// PEM of the zone's client certificate and of its key.
+    pub client: (String, String),
+    /// The keys file: one line, `id:base64`.
+    pub edge_keys: String,
+    /// The buckets' access key: id and secret.
+    pub bucket: (String, String),
+    /// Files for the gateway's configuration.
+    pub files: Files,
+}
+
+/// Where the gateway reads them.
+pub struct Files {
+    /// The gateway's certificate.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// The authority of the zone's client certificate.
+    pub client_ca: PathBuf,
+    /// The edge's keys.
+    pub edge_keys: PathBuf,
+    /// The buckets' access key.
+    pub bucket: PathBuf,
+}
+
+impl Credentials {
+    /// Makes all of them and writes what the gateway reads into `folder`.
+    ///
+    /// # Errors
+    /// A file that can't be written, or a key that can't be made.
+    pub fn make(folder: &Path) -> io::Result<Self> {
+        let server_ca = Authority::new("stack server authority")?;
+        let zone_ca = Authority::new("stack zone authority")?;
+        let names = ["localhost", "127.0.0.1", "::1", "makenot.work", "*.makenot.work"];
+        let (cert, key) = server_ca.issue(&names, ExtendedKeyUsagePurpose::ServerAuth)?;
+        let client = zone_ca.issue(&["zone.makenot.work"], ExtendedKeyUsagePurpose::ClientAuth)?;
+        // Fresh key material is as random as a secret must be, and needs no further crate.
+        let secret = |n: usize| -> io::Result<String> {
+            let made = KeyPair::generate().map_err(io::Error::other)?.serialize_pem();
+            let inner: String = made.lines().filter(|l| !l.starts_with('-')).collect();
+            Ok(inner.chars().rev().filter(char::is_ascii_alphanumeric).take(n).collect())
+        };
+        let edge_keys = format!("dev-1:{}\n", secret(64)?);
+        let bucket = ("STACKACCESSKEY000001".to_owned(), secret(40)?);
+        let write = |name: &str, text: &str| -> io::Result<PathBuf> {
+            let path = folder.join(name);
+            fs::write(&path, text)?;
+            Ok(path)
+        };
+        let files = Files {
+            cert: write("origin.pem", &cert)?,
+            key: write("origin.key", &key)?,
+            client_ca: write("zone-ca.pem", &zone_ca.pem)?,
+            edge_keys: write("edge.keys", &edge_keys)?,
+            bucket: write("bucket.key", &format!("{}:{}\n", bucket.0, bucket.1))?,
+        };
+        write("ca.pem", &server_ca.pem)?;
+        write("client.pem", &client.0)?;
+        write("client.key", &client.1)?;
+        Ok(Self { ca: server_ca.pem, client, edge_keys, bucket, files })
+    }
+}
+
+/// An authority that lives for one run.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    fn new(name: &str) -> io::Result<Self> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = params.self_signed(&key).map_err(io::Error::other)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem })
+    }
+
+    fn issue(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> io::Result<(String, String)> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
+        params.extended_key_usages = vec![purpose];
+        let certificate = params.signed_by(&key, &self.issuer).map_err(io::Error::other)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+}

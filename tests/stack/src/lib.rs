@@ -1,0 +1,13 @@
+//! The stack: the real Worker in workerd, the real gateway, the demo app and an embedded object storage, on loopback.
+//!
+//! `cargo dev` is this with a face; every end-to-end test starts it through [`Stack::start`].
+
+pub mod bucket;
+mod configuration;
+pub mod gateway;
+pub mod keys;
+pub mod stack;
+pub mod toolchain;
+pub mod workerd;
+
+pub use stack::{Addresses, Edge, Listeners, Options, Ports, Stack};

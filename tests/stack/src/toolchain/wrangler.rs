@@ -1,0 +1,107 @@
+//! What wrangler.toml says, for those who run the Worker without wrangler; and wrangler's own dry run.
+
+use std::{path::Path, process::Command};
+
+use serde::Deserialize;
+
+use super::{Error, Progress, Toolchain, command::run};
+
+/// The part of wrangler.toml that says how the Worker runs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Wrangler {
+    /// The Worker's name.
+    pub name: String,
+    /// The date whose behaviour the runtime keeps.
+    pub compatibility_date: String,
+    routes: Vec<Route>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+struct Route {
+    zone_name: String,
+}
+
+impl Wrangler {
+    /// Reads the workspace's wrangler.toml.
+    ///
+    /// # Errors
+    /// [`Error::File`] without the file, [`Error::Content`] when it lacks a name, a date or a route.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        let path = root.join("wrangler.toml");
+        let text = std::fs::read_to_string(&path).map_err(|error| Error::file("read", &path, error))?;
+        let read: Self = toml::from_str(&text).map_err(|error| Error::content(&path, error.to_string()))?;
+        if read.routes.is_empty() {
+            return Err(Error::content(&path, "has no [[routes]], so it would run nowhere; give it the zone's"));
+        }
+        Ok(read)
+    }
+
+    /// The zone that the Worker runs in.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        self.routes.first().map_or("", |route| &route.zone_name)
+    }
+}
+
+/// What `wrangler deploy --dry-run` says it would upload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DryRun {
+    /// All modules, in KiB.
+    pub total_kib: f64,
+    /// The same gzipped, in KiB.
+    pub gzipped_kib: f64,
+    /// Everything that wrangler wrote.
+    pub lines: Vec<String>,
+}
+
+impl Toolchain {
+    /// Runs `wrangler deploy --dry-run`: bundles as for a deployment, into `build/dry-run/`, and talks to nobody. It runs wrangler.toml's build
+    /// command, so the caller must not hold the toolchain's lock.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with wrangler's last lines.
+    pub fn dry_run(&self, progress: &Progress<'_>) -> Result<DryRun, Error> {
+        let what = "asking wrangler what it would upload";
+        progress(&format!("worker   {what} …"));
+        let wrangler = self.root.join("node_modules/.bin/wrangler");
+        let mut command = Command::new(&wrangler);
+        command
+            .args(["deploy", "--dry-run", "--env", "", "--outdir", "build/dry-run"])
+            .current_dir(&self.root)
+            .env("PATH", &self.path)
+            .env("WRANGLER_SEND_METRICS", "false")
+            .env("WRANGLER_HIDE_BANNER", "true")
+            .env("CLOUDFLARE_CF_FETCH_ENABLED", "false");
+        let lines = run(&mut command, what, "Remove node_modules/ and start again.", progress)?;
+        let Some((total_kib, gzipped_kib)) = lines.iter().find_map(|line| sizes(line)) else {
+            let problem = format!("did not say `Total Upload: … KiB / gzip: … KiB` but:\n{}", lines.join("\n"));
+            return Err(Error::content(&wrangler, problem));
+        };
+        Ok(DryRun { total_kib, gzipped_kib, lines })
+    }
+}
+
+/// Reads `Total Upload: 176.88 KiB / gzip: 68.20 KiB`.
+fn sizes(line: &str) -> Option<(f64, f64)> {
+    let (total, gzipped) = line.trim().strip_prefix("Total Upload:")?.split_once("/ gzip:")?;
+    let kib = |text: &str| text.trim().strip_suffix("KiB")?.trim().parse().ok();
+    Some((kib(total)?, kib(gzipped)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Toolchain, Wrangler, sizes};
+
+    #[test]
+    fn the_shipped_file_is_read() {
+        let wrangler = Wrangler::read(&Toolchain::workspace()).unwrap();
+        assert_eq!((wrangler.name.as_str(), wrangler.zone()), ("makenotwork-edge", "makenot.work"));
+    }
+
+    #[test]
+    fn sizes_are_read_from_the_one_line() {
+        assert_eq!(sizes("Total Upload: 176.88 KiB / gzip: 68.20 KiB"), Some((176.88, 68.2)));
+        assert_eq!(sizes("Total Upload: much"), None);
+        assert_eq!(sizes("Uploaded makenotwork-edge (1.00 sec)"), None);
+    }
+}
