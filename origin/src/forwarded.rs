@@ -3,7 +3,7 @@
 use cache::fields::list_members;
 use contract::header;
 use edge::Exchange;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Leaves only the client's own end-to-end fields.
@@ -13,6 +13,16 @@ pub(crate) fn keep_what_passes(headers: &mut HeaderMap) {
         headers.keys().filter(|name| header::client_may_not_send(name.as_str())).cloned().collect();
     for name in refused {
         headers.remove(name);
+    }
+}
+
+/// Joins the pieces into which HTTP/2 may cut a cookie, as HTTP/1.1 has one line of it (RFC 9113 section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    let (Some(_), Some(_)) = (lines.next(), lines.next()) else { return };
+    let joined = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
     }
 }
 

@@ -178,6 +178,7 @@ impl Native<'_> {
         let mut headers = parts.headers;
         let protocol = if upgrade { headers.get(UPGRADE).cloned() } else { None };
         forwarded::keep_what_passes(&mut headers);
+        forwarded::join_cookies(&mut headers);
         headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| Problem::BadRequest)?);
         let secure = self.peer.tls || self.trusted != Trusted::Direct;
         forwarded::say(&mut headers, exchange, authority, secure);

@@ -42,7 +42,8 @@ impl Request {
         let (method, url, country, asn) = (next(), next(), next(), next());
         let from = method.len() + url.len() + country.len() + asn.len() + 4;
         let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
-        let (authority, target) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).unwrap_or((rest, "/"));
+        let (authority, target) =
+            rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len())).unwrap_or((rest, "/"));
         let (method, scheme, authority, target) = (method.into(), scheme.into(), authority.into(), target.into());
         let (country, asn) = (Country::parse(country), asn.parse().ok());
         let fields = Lines::unpack(text, from);
@@ -168,16 +169,10 @@ impl Host for Runtime {
         })?;
         let status = response.status();
         let head = glue::response_head(&response);
-        let fields = Lines::unpack(head, 0);
-        // Cloudflare answers for a gateway that it can't reach; the gateway marks what it answers itself.
-        if (520..=530).contains(&status) && !cache::Fields::has(&fields, header::GATEWAY) {
-            return Err(if status == 522 || status == 524 {
-                Problem::GatewayTimeout
-            } else {
-                Problem::GatewayUnreachable
-            });
+        let mut fields = Lines::unpack(head, 0);
+        if let Some(problem) = onward::never_arrived(status, cache::Fields::has(&fields, header::GATEWAY)) {
+            return Err(problem);
         }
-        let mut fields = fields;
         crate::FieldsMut::remove(&mut fields, header::GATEWAY);
         Ok(Answer { status, fields, body: response.into() })
     }

@@ -48,13 +48,14 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     answer.fields.remove("connection");
     // Each part is made by us or has been through the path rule, so none holds a quote, a backslash or a control byte.
     let log = format!(
-        r#"{{"message":"request","request.id":"{}","http.request.method":"{}","url.path":"{}","http.response.status_code":{},"cache":"{}","duration.ms":{}}}"#,
+        r#"{{"message":"request","request.id":"{}","http.request.method":"{}","url.path":"{}","http.response.status_code":{},"cache":"{}","duration.ms":{},"wasm.memory_bytes":{}}}"#,
         said.id,
         method,
         said.path,
         answer.status,
         phase.map_or("none", |p| p.as_str()),
         runtime.now().as_millis().saturating_sub(started.as_millis()),
+        core::arch::wasm32::memory_size::<0>() * 65_536,
     );
     Ok(glue::respond(&answer.body, answer.status, &answer.fields.pack(|_| true), Some(log)))
 }
