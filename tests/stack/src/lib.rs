@@ -6,6 +6,8 @@ pub mod bucket;
 mod configuration;
 pub mod gateway;
 pub mod keys;
+pub mod load;
+pub mod report;
 pub mod stack;
 pub mod toolchain;
 pub mod workerd;

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt, fs,
+    fs,
     io::{BufRead, BufReader, ErrorKind, Write},
     net::SocketAddr,
     path::PathBuf,
@@ -92,35 +92,26 @@ impl Line {
 }
 
 /// Why workerd does not run.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Node could not be started.
-    Spawn(PathBuf, std::io::Error),
+    #[error("can't start {}: {source}; remove node_modules/ and start again", node.display())]
+    Spawn {
+        /// The program.
+        node: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Another program listens there.
+    #[error("port {0} is in use: stop what listens there, or choose another port")]
     PortInUse(u16),
     /// It said why it does not start.
+    #[error("workerd does not start: {0}")]
     Refused(String),
     /// It ended, or said nothing in time; with the last lines that it wrote.
+    #[error("workerd did not start in time; its last lines:\n{0}")]
     Silent(String),
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Spawn(node, error) => {
-                write!(f, "can't start {}: {error}; run `npm ci --ignore-scripts`", node.display())
-            }
-            Self::PortInUse(port) => {
-                write!(f, "port {port} is in use: stop what listens there, or choose another port")
-            }
-            Self::Refused(reason) => write!(f, "workerd does not start: {reason}"),
-            Self::Silent(lines) if lines.is_empty() => f.write_str("workerd did not start in time and said nothing"),
-            Self::Silent(lines) => write!(f, "workerd did not start; its last lines:\n{lines}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// A line of workerd.mjs's output.
 #[derive(Deserialize)]
@@ -156,7 +147,7 @@ impl Workerd {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| Error::Spawn(toolchain.node().to_owned(), error))?;
+            .map_err(|source| Error::Spawn { node: toolchain.node().to_owned(), source })?;
         let (node, stdin, stdout, stderr) = (child.id(), child.stdin.take(), child.stdout.take(), child.stderr.take());
         let child = Arc::new(Mutex::new(child));
         let port = options.port;

@@ -1,11 +1,16 @@
 //! Why the toolchain is not there, or could not build.
 
-use std::{fmt, io, path::Path, path::PathBuf, process::ExitStatus};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
 
 /// Why the Worker can't be built or run on this machine. Each says what was wrong and what would be right.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program that only the machine's owner can install is not in `PATH`.
+    #[error("{what}: there is no `{program}` in PATH. {remedy}")]
     Missing {
         /// What was to be done with it.
         what: String,
@@ -15,6 +20,7 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A program is there but too old.
+    #[error("`{program}` is {found}, which is too old. {remedy}")]
     TooOld {
         /// The program's name.
         program: &'static str,
@@ -24,6 +30,7 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A command ran and failed.
+    #[error("{what}: `{command}` failed ({status}); its last lines:\n{tail}")]
     Failed {
         /// What was to be done with it.
         what: String,
@@ -35,6 +42,7 @@ pub enum Error {
         tail: String,
     },
     /// A file could not be read, written or locked.
+    #[error("can't {action} {}: {source}", path.display())]
     File {
         /// `read`, `write`, …
         action: &'static str,
@@ -44,6 +52,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file says something that can't be used.
+    #[error("{}: {problem}", path.display())]
     Content {
         /// Which.
         path: PathBuf,
@@ -51,6 +60,7 @@ pub enum Error {
         problem: String,
     },
     /// What was built breaks a limit.
+    #[error("{0}")]
     Limit(String),
 }
 
@@ -61,36 +71,5 @@ impl Error {
 
     pub(super) fn content(path: &Path, problem: impl Into<String>) -> Self {
         Self::Content { path: path.to_owned(), problem: problem.into() }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { what, program, remedy } => write!(f, "{what}: there is no `{program}` in PATH. {remedy}"),
-            Self::TooOld { program, found, remedy } => write!(f, "`{program}` is {found}, which is too old. {remedy}"),
-            Self::Failed { what, command, status, tail } if tail.is_empty() => {
-                write!(f, "{what}: `{command}` failed ({status}) and said nothing")
-            }
-            Self::Failed { what, command, status, tail } => {
-                write!(f, "{what}: `{command}` failed ({status}); its last lines:\n{tail}")
-            }
-            Self::File { action, path, source } => write!(f, "can't {action} {}: {source}", path.display()),
-            Self::Content { path, problem } => write!(f, "{}: {problem}", path.display()),
-            Self::Limit(problem) => f.write_str(problem),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::File { source, .. } => Some(source),
-            Self::Missing { .. }
-            | Self::TooOld { .. }
-            | Self::Failed { .. }
-            | Self::Content { .. }
-            | Self::Limit(_) => None,
-        }
     }
 }

@@ -1,0 +1,107 @@
+//! `cargo measure`: what a request costs on its way, in CPU of gateway and workerd. Writes docs/benchmarks/path.json.
+//!
+//! Rounds of all cases interleave, so that the machine's moods meet each alike. Bounded: about a minute.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use stack::load::{Load, cpu_seconds, resident_bytes};
+use stack::report::{Case, Report};
+use stack::toolchain::Toolchain;
+use stack::{Edge, Listeners, Options, Ports, Stack};
+
+const ROUNDS: usize = 5;
+const REQUESTS: u64 = 10_000;
+const CONNECTIONS: usize = 16;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match measure().await {
+        Ok(report) => {
+            println!("{}", report.table());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("cargo measure: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Subject {
+    name: &'static str,
+    pid: u32,
+    address: SocketAddr,
+}
+
+async fn measure() -> Result<Report, String> {
+    let start = |edge| {
+        let options = Options { edge, app: None, config: None, ports: Ports::default() };
+        async move { Stack::start(options, Listeners::default(), &|line| eprintln!("{line}")).await }
+    };
+    let native = start(Edge::Native).await?;
+    let worker = start(Edge::Worker).await?;
+    let address = |url: &str| url.trim_start_matches("http://").parse::<SocketAddr>().map_err(|e| format!("{url}: {e}"));
+    let workerd = worker.workerd.as_ref().and_then(stack::workerd::Workerd::pid).ok_or("no process of workerd")?;
+    let subjects = [
+        Subject { name: "gateway, native edge", pid: native.gateway.pid(), address: address(&native.addresses.edge)? },
+        Subject { name: "workerd, Worker", pid: workerd, address: address(&worker.addresses.edge)? },
+    ];
+    let tasks = [
+        ("passed through, 1 KiB", "/bytes/1024"),
+        ("passed through, 64 KiB", "/bytes/65536"),
+        ("hit, 1 KiB", "/bytes/1024?cache"),
+        ("hit, 64 KiB", "/bytes/65536?cache"),
+    ];
+    let mut report = Report::new(
+        "path",
+        "What does a request cost on its way, in CPU of who carries it, in clear text with an access log?",
+        "cargo measure",
+    );
+    report.versions.insert("origin".into(), env!("CARGO_PKG_VERSION").into());
+    for (name, _) in tasks {
+        for subject in &subjects {
+            report.cases.push(Case {
+                name: name.to_owned(),
+                subject: subject.name.to_owned(),
+                unit: "µs CPU/request".to_owned(),
+                less_is_better: true,
+                samples: Vec::new(),
+            });
+        }
+    }
+    for round in 0..=ROUNDS {
+        let mut cases = report.cases.iter_mut();
+        for (name, target) in tasks {
+            for (subject, case) in subjects.iter().zip(&mut cases) {
+                let requests = if subject.name.starts_with("workerd") { REQUESTS / 5 } else { REQUESTS };
+                let load = Load { address: subject.address, target: target.to_owned(), connections: CONNECTIONS, requests };
+                let before = cpu_seconds(subject.pid).ok_or("the process is gone")?;
+                load.run().await.map_err(|e| format!("{name}, {}: {e}", subject.name))?;
+                let used = cpu_seconds(subject.pid).ok_or("the process is gone")? - before;
+                // The first round warms up.
+                if round > 0 {
+                    #[expect(clippy::cast_precision_loss, reason = "a few thousand requests")]
+                    case.samples.push(used * 1e6 / requests as f64);
+                }
+            }
+        }
+        eprintln!("measure  round {round} of {ROUNDS}");
+    }
+    for subject in &subjects {
+        if let Some((_, peak)) = resident_bytes(subject.pid) {
+            #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+            report.cases.push(Case {
+                name: "peak resident memory".to_owned(),
+                subject: subject.name.to_owned(),
+                unit: "MiB".to_owned(),
+                less_is_better: true,
+                samples: vec![peak as f64 / f64::from(1 << 20)],
+            });
+        }
+    }
+    native.stop().await;
+    worker.stop().await;
+    report.write(&Toolchain::workspace().join("docs/benchmarks")).map_err(|e| format!("docs/benchmarks: {e}"))?;
+    Ok(report)
+}

@@ -1,0 +1,166 @@
+//! The JSON in which every benchmark of this project writes its figures (docs/benchmarks/README.md): raw samples, what was
+//! measured, on what, by which command. Tables and charts are made from it, never beside it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this format.
+pub const FORMAT: u32 = 1;
+
+/// One run of one benchmark.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Report {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The benchmark's name, which is also its file's: `docs/benchmarks/NAME.json`.
+    pub benchmark: String,
+    /// What it asks, in a sentence.
+    pub question: String,
+    /// The command that repeats it.
+    pub command: String,
+    /// The day, as YYYY-MM-DD.
+    pub date: String,
+    /// The machine.
+    pub machine: Machine,
+    /// Programs that took part, with their versions.
+    pub versions: BTreeMap<String, String>,
+    /// What was measured. Cases with the same `name` and `unit` are compared with each other.
+    pub cases: Vec<Case>,
+}
+
+/// Where it ran.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Machine {
+    /// The processor, as the kernel calls it.
+    pub cpu: String,
+    /// Cores.
+    pub cores: usize,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// The kernel.
+    pub kernel: String,
+}
+
+/// One subject at one task.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Case {
+    /// The task, as in `proxied, 1 KiB`.
+    pub name: String,
+    /// What was measured, as in `gateway`.
+    pub subject: String,
+    /// The unit with its base, as in `µs CPU/request`.
+    pub unit: String,
+    /// Whether less is better.
+    pub less_is_better: bool,
+    /// One figure a round, in the order measured. Rounds of all cases interleave.
+    pub samples: Vec<f64>,
+}
+
+impl Case {
+    /// The median of the samples; NaN without any.
+    #[must_use]
+    pub fn median(&self) -> f64 {
+        let mut sorted = self.samples.clone();
+        sorted.sort_by(f64::total_cmp);
+        match sorted.len() {
+            0 => f64::NAN,
+            n if n % 2 == 1 => sorted[n / 2],
+            n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+        }
+    }
+}
+
+impl Report {
+    /// An empty report of today on this machine.
+    #[must_use]
+    pub fn new(benchmark: &str, question: &str, command: &str) -> Self {
+        Self {
+            format: FORMAT,
+            benchmark: benchmark.to_owned(),
+            question: question.to_owned(),
+            command: command.to_owned(),
+            date: output("date", &["-u", "+%F"]),
+            machine: Machine::this(),
+            versions: BTreeMap::from([("rustc".to_owned(), output("rustc", &["--version"]))]),
+            cases: Vec::new(),
+        }
+    }
+
+    /// The medians as a Markdown table.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut table = String::from("| task | subject | median | unit | lowest … highest |\n| --- | --- | ---: | --- | --- |\n");
+        for case in &self.cases {
+            let (low, high) = case.samples.iter().fold((f64::MAX, f64::MIN), |(l, h), s| (l.min(*s), h.max(*s)));
+            table.push_str(&format!(
+                "| {} | {} | {:.1} | {} | {low:.1} … {high:.1} |\n",
+                case.name,
+                case.subject,
+                case.median(),
+                case.unit
+            ));
+        }
+        table
+    }
+
+    /// Writes `NAME.json` into a folder.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write(&self, folder: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let json = serde_json::to_string_pretty(self)?;
+        std::fs::write(folder.join(format!("{}.json", self.benchmark)), json + "\n")
+    }
+}
+
+impl Machine {
+    /// This machine; what the system does not tell is empty.
+    #[must_use]
+    pub fn this() -> Self {
+        let field = |file: &str, name: &str| -> String {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let line = text.lines().find(|l| l.starts_with(name)).and_then(|l| l.split_once(':'));
+            line.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+        };
+        let kib: u64 = field("/proc/meminfo", "MemTotal").split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        Self {
+            cpu: field("/proc/cpuinfo", "model name"),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            memory_bytes: kib * 1024,
+            kernel: output("uname", &["-sr"]),
+        }
+    }
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Case, Report};
+
+    #[test]
+    fn a_report_reads_as_it_was_written() {
+        let case = |subject: &str, samples: &[f64]| Case {
+            name: "proxied".into(),
+            subject: subject.into(),
+            unit: "µs CPU/request".into(),
+            less_is_better: true,
+            samples: samples.to_vec(),
+        };
+        let mut report = Report::new("example", "How fast?", "cargo measure");
+        report.cases = vec![case("a", &[3.0, 1.0, 2.0]), case("b", &[4.0, 1.0])];
+        assert_eq!((report.cases[0].median(), report.cases[1].median()), (2.0, 2.5));
+        let folder = tempfile::tempdir().unwrap();
+        report.write(folder.path()).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("example.json")).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+        assert!(report.table().contains("| proxied | a | 2.0 | µs CPU/request | 1.0 … 3.0 |"), "{}", report.table());
+    }
+}
