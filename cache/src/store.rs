@@ -1,6 +1,8 @@
 //! The port to where entries are kept. The body is opaque to the engine: a host's own type, which may be a stream that
 //! no Rust ever touches.
 
+use std::sync::Arc;
+
 use crate::{Meta, PrimaryKey};
 
 /// What is stored under a primary key.
@@ -19,8 +21,8 @@ pub struct Index<H> {
 pub struct Stored {
     /// Its number within the index.
     pub id: u32,
-    /// What is known of it.
-    pub meta: Meta,
+    /// What is known of it; shared, so that a hit copies nothing.
+    pub meta: Arc<Meta>,
 }
 
 /// Keeps entries and their bodies. Every store may forget at will.

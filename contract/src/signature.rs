@@ -30,6 +30,15 @@ const COVERED: &str = r#"("@method" "@authority" "@path" "@query" "edge-facts")"
 /// What follows the key's id.
 const END: &str = r#"";alg="hmac-sha256";tag="makenotwork-edge""#;
 
+/// The `tag` by which our edge's signatures are told from a client's own, which are for the app (RFC 9421 section 2.3).
+const TAG: &[u8] = b"makenotwork-edge";
+
+/// Whether a `Signature-Input` speaks for our edge: then it must be good. Any bytes that hold our tag do.
+#[must_use]
+pub fn speaks_for_the_edge(signature_input: &[u8]) -> bool {
+    signature_input.windows(TAG.len()).any(|part| part == TAG)
+}
+
 /// What is signed of a request. Both sides fill it from the request as it goes over the wire between them.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {

@@ -95,7 +95,7 @@ impl Store for World {
 
     async fn lookup(&self, key: &PrimaryKey) -> Option<Index<String>> {
         let (meta, body) = self.stored.borrow().get(key).cloned()?;
-        Some(Index { entries: vec![Stored { id: 0, meta }], handle: body })
+        Some(Index { entries: vec![Stored { id: 0, meta: meta.into() }], handle: body })
     }
     async fn body(&self, handle: String, _id: u32) -> Option<String> {
         Some(handle)

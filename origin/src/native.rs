@@ -2,6 +2,7 @@
 //!
 //! Requests that our Worker has signed come in at the cache stage, where this is the shield.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -95,7 +96,7 @@ impl Store for Native<'_> {
 
     async fn lookup(&self, key: &PrimaryKey) -> Option<Index<Entry>> {
         let entry = self.gateway.store.get(key)?;
-        Some(Index { entries: vec![Stored { id: 0, meta: Meta::clone(&entry.meta) }], handle: entry })
+        Some(Index { entries: vec![Stored { id: 0, meta: Arc::clone(&entry.meta) }], handle: entry })
     }
 
     async fn body(&self, handle: Entry, _id: u32) -> Option<Body> {

@@ -91,7 +91,7 @@ impl Store for Runtime {
     async fn lookup(&self, key: &PrimaryKey) -> Option<Index<Self::Handle>> {
         let matched: web_sys::Response = glue::cache_match(&url(key)).await.ok()?.dyn_into().ok()?;
         let encoded = matched.headers().get(META).ok()??;
-        let meta = Meta::decode(&encoded)?;
+        let meta = Meta::decode(&encoded)?.into();
         Some(Index { entries: vec![Stored { id: 0, meta }], handle: matched })
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -52,6 +53,9 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Long enough to begin a download, short enough for a link that was passed on.
+const DEFAULT_EXPIRY: Duration = Duration::from_secs(900);
+
 /// The most that S3 accepts: seven days.
 const MAX_EXPIRY: u64 = 604_800;
 
@@ -69,17 +73,20 @@ pub(super) fn check(role: &str, section: BucketSection, faults: &mut Vec<Fault>)
     let (host, path) = rest.split_once('/').map_or((rest, ""), |(h, p)| (h, p.trim_end_matches('/')));
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'[' | b']' | b'/');
     if host.is_empty() || !rest.bytes().all(plain) {
+        // Not repeated: a key may stand in it.
+        let key = if rest.contains('@') { "; the key goes into credentials_file" } else { "" };
         fault(
             ".url",
             format!(
-                "`{}` is not a bucket's address: write \"https://BUCKET.ENDPOINT\", or \"https://ENDPOINT/BUCKET\" for path style",
-                section.url
+                "is not a bucket's address: write \"https://BUCKET.ENDPOINT\", or \"https://ENDPOINT/BUCKET\" for path style{key}"
             ),
         );
     }
-    let expiry = section.expiry.map_or(900, |e| e.0.as_secs());
+    let lasts = section.expiry.map_or(DEFAULT_EXPIRY, |e| e.0);
+    let expiry = lasts.as_secs();
     if expiry == 0 || expiry > MAX_EXPIRY {
-        fault(".expiry", format!("{expiry} s is out of range: a presigned URL lasts 1 s to 7 days"));
+        let lasts = humantime::format_duration(lasts);
+        fault(".expiry", format!("{lasts} is out of range: a presigned URL lasts 1 s to 7 days, as in \"15m\""));
     }
     let credentials = match read_credentials(role, section.credentials_file.as_deref()) {
         Ok(credentials) => Some(credentials),

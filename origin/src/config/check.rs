@@ -97,14 +97,12 @@ fn readable(key: &str, path: &Path, faults: &mut Vec<Fault>) {
 }
 
 fn limits(limits: &Limits, faults: &mut Vec<Fault>) {
-    for (key, value, least, most) in
-        [("limits.head", limits.head.0, 8 << 10, 1 << 20), ("limits.target", limits.target.0, 256, 64 << 10)]
-    {
-        if !(least..=most).contains(&value) {
-            faults.push(Fault::new(
-                key,
-                format!("{value} bytes is out of range: write {least} to {most} bytes, as in \"16KiB\""),
-            ));
+    for (key, value, range, said) in [
+        ("limits.head", limits.head.0, 8 << 10..=1 << 20, "8 KiB to 1 MiB, as in \"64KiB\""),
+        ("limits.target", limits.target.0, 256..=64 << 10, "256 B to 64 KiB, as in \"8KiB\""),
+    ] {
+        if !range.contains(&value) {
+            faults.push(Fault::new(key, format!("{value} bytes is out of range: write {said}")));
         }
     }
 }
@@ -117,11 +115,11 @@ fn edge(section: EdgeSection, faults: &mut Vec<Fault>) -> Option<Edge> {
     };
     let max_age = section.window.map_or(30, |s| s.0.as_secs());
     let skew = section.skew.map_or(5, |s| s.0.as_secs());
-    if !(1..=300).contains(&max_age) || skew > 60 {
-        faults.push(Fault::new(
-            "edge.window",
-            "a signature lasts 1 s to 5 min (window), with at most 1 min of clock skew (skew)",
-        ));
+    if !(1..=300).contains(&max_age) {
+        faults.push(Fault::new("edge.window", "is out of range: a signature lasts 1 s to 5 min, as in \"30s\""));
+    }
+    if skew > 60 {
+        faults.push(Fault::new("edge.skew", "is out of range: clocks may differ by at most 1 min, as in \"5s\""));
     }
     match keys {
         Ok(keys) => Some(Edge { keys, window: Window { max_age, skew } }),

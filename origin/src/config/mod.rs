@@ -8,6 +8,7 @@ mod check;
 mod section;
 mod site;
 mod value;
+mod wording;
 
 use std::fmt;
 use std::path::Path;
@@ -99,9 +100,9 @@ pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     check::check(file)
 }
 
-/// toml's own message with its line, without the drawing that it adds for terminals.
+/// What toml says, with its line, without the drawing that it adds for terminals.
 fn syntax(error: &toml::de::Error) -> String {
-    let message = error.message().trim_end_matches('\n').replace('\n', ", ");
+    let message = wording::plain(&error.message().trim_end_matches('\n').replace('\n', ", "));
     let drawn = error.to_string();
     match drawn.split_once("at line ").and_then(|(_, rest)| rest.split_once(',')) {
         Some((line, _)) => format!("line {line}: {message}"),
