@@ -21,7 +21,8 @@ pub fn cache_control(name: &str) -> &'static str {
 }
 
 /// Whether a file name carries its content's hash: a part between dots of at least eight lower-case hexadecimal digits,
-/// as in `site.3f2a9c1b.css`. The last part is the file's type and does not count.
+/// as in `site.3f2a9c1b.css`. The last part is the file's type and does not count; digits alone may be a date and do not
+/// count either.
 #[must_use]
 pub fn is_hashed(name: &str) -> bool {
     let mut parts = name.rsplit('/').next().unwrap_or(name).split('.').skip(1).peekable();
@@ -29,6 +30,7 @@ pub fn is_hashed(name: &str) -> bool {
         if parts.peek().is_some()
             && part.len() >= 8
             && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            && part.bytes().any(|b| b.is_ascii_alphabetic())
         {
             return true;
         }
@@ -45,9 +47,15 @@ mod tests {
         for name in ["site.3f2a9c1b.css", "/static/a/site.3f2a9c1b0011.min.js"] {
             assert!(is_hashed(name), "{name}");
         }
-        for name in
-            ["site.css", "3f2a9c1b.css", "site.3f2a9c1.css", "site.3f2a9c1B.css", "a.deadbeef", "a.deadbeef/b.css"]
-        {
+        for name in [
+            "site.css",
+            "3f2a9c1b.css",
+            "site.3f2a9c1.css",
+            "site.3f2a9c1B.css",
+            "a.deadbeef",
+            "a.deadbeef/b.css",
+            "notes.20260101.css",
+        ] {
             assert!(!is_hashed(name), "{name}");
         }
     }

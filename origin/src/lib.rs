@@ -13,6 +13,7 @@ pub mod admin;
 mod assets;
 pub mod body;
 pub mod config;
+mod conversation;
 mod cores;
 mod forwarded;
 pub mod gateway;

@@ -15,9 +15,10 @@ use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
 use crate::config::Site;
+use crate::conversation::Connection;
 use crate::gateway::{Core, Gateway};
 use crate::store::Entry;
-use crate::trust::{Peer, Trusted};
+use crate::trust::Trusted;
 use crate::{assets, forwarded, health, storage, upstream};
 
 /// A header map as the pipeline reads and changes it.
@@ -87,7 +88,7 @@ pub(crate) struct Native<'a> {
     pub(crate) core: &'a Core,
     pub(crate) site: &'a Site,
     pub(crate) trusted: Trusted,
-    pub(crate) peer: Peer,
+    pub(crate) connection: &'a Connection,
 }
 
 impl Store for Native<'_> {
@@ -146,6 +147,7 @@ impl Host for Native<'_> {
             upstream::send(&self.core.pool, &self.site.app, request, timeouts.connect.0, timeouts.answer.0).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = upgrade.ok_or(Problem::AppInvalid)?;
+            self.connection.switched.set();
             return Ok(switch(response, upgrade));
         }
         let (mut parts, body) = response.into_parts();
@@ -181,7 +183,7 @@ impl Native<'_> {
         forwarded::keep_what_passes(&mut headers);
         forwarded::join_cookies(&mut headers);
         headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| Problem::BadRequest)?);
-        let secure = self.peer.tls || self.trusted != Trusted::Direct;
+        let secure = self.connection.peer.tls || self.trusted != Trusted::Direct;
         forwarded::say(&mut headers, exchange, authority, secure);
         if let Some(protocol) = protocol {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -6,18 +6,24 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use contract::{Problem, RequestId, client, header, wants_json};
 use edge::exchange::Refused;
 use edge::{Exchange, Head as _, Visitor, pipeline};
-use http::header::HOST;
+use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 
 use crate::access::Record;
 use crate::body::Body;
+use crate::conversation::Connection;
 use crate::gateway::Core;
 use crate::native::{HeaderFields, Incoming, Native};
 use crate::trust::{self, Distrust, Peer, Trusted};
 
 /// Answers one request.
-pub(crate) async fn serve(core: &Core, peer: Peer, request: Request<hyper::body::Incoming>) -> Response<Body> {
+pub(crate) async fn serve(
+    core: &Core,
+    connection: &Connection,
+    request: Request<hyper::body::Incoming>,
+) -> Response<Body> {
     let started = Instant::now();
+    let peer = connection.peer;
     let gateway = &*core.gateway;
     let random: [u8; 16] = rand::random();
     let (version, method) = (request.version(), request.method().clone());
@@ -61,7 +67,7 @@ pub(crate) async fn serve(core: &Core, peer: Peer, request: Request<hyper::body:
             (site, Trusted::Direct, Err(Refused { problem, ..unknown }))
         }
     };
-    let native = Native { gateway, core, site, trusted, peer };
+    let native = Native { gateway, core, site, trusted, connection };
     let client = exchange.as_ref().map_or(peer.address, |e| e.visitor.client);
     let path = exchange.as_ref().map_or_else(|_| incoming.request.uri().path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
@@ -80,6 +86,10 @@ pub(crate) async fn serve(core: &Core, peer: Peer, request: Request<hyper::body:
     *response.headers_mut() = answer.fields.0;
     if trusted == Trusted::EdgeSigned {
         response.headers_mut().insert(header::GATEWAY, HeaderValue::from_static("1"));
+    }
+    if record.reason == Problem::BadRequest.as_str() && version < Version::HTTP_2 {
+        // Where the next request would begin is no longer sure.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered = Instant::now();
     record.status = answer.status;

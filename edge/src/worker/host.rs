@@ -140,7 +140,9 @@ impl Host for Runtime {
     }
 
     async fn forward(&self, exchange: &Exchange, request: Request) -> Result<Answer<Lines, JsValue>, Problem> {
-        let mut packed = request.fields.pack(|name| onward::passes(&request.fields, name));
+        // The trace that goes on is ours; a second line of it would be none (W3C Trace Context section 3.2).
+        let mut packed =
+            request.fields.pack(|name| name != header::TRACEPARENT && onward::passes(&request.fields, name));
         let facts = exchange.facts().to_string();
         let signed = self.key.sign(
             &Message {

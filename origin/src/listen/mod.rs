@@ -1,6 +1,8 @@
 //! Listening sockets: one per address and core, all on the same port (SO_REUSEPORT), so that the kernel spreads the
 //! connections and no core hands one to another.
 
+mod framing;
+mod guard;
 mod tls;
 
 use std::io;
@@ -8,6 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub(crate) use guard::{Guard, Switched};
 pub(crate) use tls::Identity;
 pub(crate) use tls::IdentityError;
 

@@ -55,6 +55,11 @@ pub(crate) async fn send(
 }
 
 fn problem(error: &hyper::Error, app: &AppAddress) -> Problem {
+    if error.is_user() {
+        // The body that we were passing on broke off: that is between us and the client.
+        tracing::debug!(app = %app, error = %chain(error), "the client's body broke off");
+        return Problem::BadRequest;
+    }
     tracing::warn!(app = %app, error = %chain(error), "the app did not answer");
     if error.is_parse() { Problem::AppInvalid } else { Problem::AppUnreachable }
 }

@@ -1,0 +1,129 @@
+//! One connection from downstream: handshake, then HTTP/1.1 or HTTP/2 until either side ends it or the gateway drains.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::gateway::Core;
+use crate::listen::{Guard, Identity, Switched};
+use crate::service;
+use crate::trust::Peer;
+
+/// Bytes of a connection's read and write buffers at most, or a request's head, where that may be larger.
+const BUFFER: usize = 64 << 10;
+/// HTTP/2: what one stream and one connection may have in flight towards us, in bytes.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// A connection as its requests see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: Peer,
+    /// To be set when it switches to another protocol.
+    pub(crate) switched: Switched,
+}
+
+/// Holds one connection to its end.
+pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, stream: TcpStream, address: SocketAddr) {
+    // Without it small answers wait for the peer's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let address = address.ip().to_canonical();
+    let timeouts = &core.gateway.config.timeouts;
+    let Some(identity) = identity else {
+        let http2 = tokio::time::timeout(timeouts.head.0, begins_http2(&stream)).await.unwrap_or(false);
+        return converse(core, stream, Peer { address, certified: false, tls: false }, http2).await;
+    };
+    match identity.accept(&core.gateway.sites, stream, timeouts.handshake.0).await {
+        Ok(shaken) => {
+            let peer = Peer { address, certified: shaken.certified, tls: true };
+            converse(core, shaken.stream, peer, shaken.http2).await;
+        }
+        Err(error) => tracing::debug!(client.address = %address, %error, "no handshake"),
+    }
+}
+
+/// Whether a client in clear text begins with HTTP/2's preface (RFC 9113 section 3.3); no method begins like it.
+async fn begins_http2(stream: &TcpStream) -> bool {
+    let mut first = [0; 3];
+    loop {
+        match stream.peek(&mut first).await {
+            Ok(n) if n > 0 && first[..n] == b"PRI"[..n] => {
+                if n == 3 {
+                    return true;
+                }
+                // One byte of three is there; the others are on their way.
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            _ => return false,
+        }
+    }
+}
+
+async fn converse<I>(core: Arc<Core>, io: I, peer: Peer, http2: bool)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut drain = core.gateway.draining.clone();
+    let max_head = usize::try_from(core.gateway.config.limits.head.0).unwrap_or(BUFFER);
+    let head_within = core.gateway.config.timeouts.head.0;
+    let switched = Switched::default();
+    let connection = Connection { peer, switched: switched.clone() };
+    let service = service_fn(move |request| {
+        let (core, connection) = (Arc::clone(&core), connection.clone());
+        async move { Ok::<_, Infallible>(service::serve(&core, &connection, request).await) }
+    });
+    let ended = if http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        let connection = builder.serve_connection(TokioIo::new(io), service);
+        until_drained(connection, http2::Connection::graceful_shutdown, &mut drain).await
+    } else {
+        let guarded = Guard::new(io, max_head, peer.address, switched);
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_within)
+            .max_header_size(max_head)
+            .max_buf_size(max_head.max(BUFFER));
+        let connection = builder.serve_connection(TokioIo::new(guarded), service).with_upgrades();
+        until_drained(connection, http1::UpgradeableConnection::graceful_shutdown, &mut drain).await
+    };
+    if let Err(error) = ended {
+        tracing::debug!(client.address = %peer.address, %error, "the connection broke off");
+    }
+}
+
+/// Drives a connection; when the gateway drains, `wind_down` tells it to end after the requests in flight.
+async fn until_drained<C: Future>(
+    connection: C,
+    wind_down: impl FnOnce(Pin<&mut C>),
+    drain: &mut watch::Receiver<bool>,
+) -> C::Output {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = draining(drain) => {
+            wind_down(connection.as_mut());
+            connection.await
+        }
+    }
+}
+
+/// Ends when draining begins.
+pub(crate) async fn draining(drain: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which it is only at the very end.
+    let _ = drain.wait_for(|begun| *begun).await;
+}
