@@ -10,6 +10,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::access::Record;
+use crate::limits::upload::Upload;
 use crate::store::Recorder;
 use crate::upstream::Lease;
 
@@ -23,7 +24,7 @@ enum Kind {
     Empty,
     Full(Bytes),
     /// From a client, on the way to an app.
-    Downstream(Incoming),
+    Upload(Box<Upload>),
     /// From an app; the connection goes back to its pool at the end.
     Upstream(Incoming, Option<Lease>),
     /// From an app, and recorded for the cache as it goes by.
@@ -40,6 +41,12 @@ pub enum BodyError {
     /// The peer's connection failed or ended early.
     #[error("the connection ended before the body did: {0}")]
     Connection(#[from] hyper::Error),
+    /// A client's body is over the limit.
+    #[error("the body is over limits.body")]
+    TooLarge,
+    /// A client sends its body too slowly.
+    #[error("the body comes slower than limits.body_rate")]
+    TooSlow,
     /// One of our own routes failed.
     #[error("{0}")]
     Own(#[from] axum::Error),
@@ -63,10 +70,13 @@ impl Body {
         Self::of(if bytes.is_empty() { Kind::Empty } else { Kind::Full(bytes) })
     }
 
-    /// A client's body.
+    /// A client's body: `most` bytes, and not slower than `least_rate` bytes a second.
     #[must_use]
-    pub const fn downstream(incoming: Incoming) -> Self {
-        Self::of(Kind::Downstream(incoming))
+    pub fn downstream(incoming: Incoming, most: u64, least_rate: u64) -> Self {
+        if incoming.is_end_stream() {
+            return Self::empty();
+        }
+        Self::of(Kind::Upload(Box::new(Upload::new(incoming, most, least_rate))))
     }
 
     /// An app's body, with the connection it comes on.
@@ -118,7 +128,7 @@ impl HttpBody for Body {
                 this.kind = Kind::Empty;
                 Some(Ok(Frame::data(bytes)))
             }
-            Kind::Downstream(incoming) => ready!(Pin::new(incoming).poll_frame(cx)).map(|f| f.map_err(Into::into)),
+            Kind::Upload(upload) => ready!(upload.poll_frame(cx)),
             Kind::Upstream(incoming, lease) => {
                 let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
                 // Given back as soon as the last byte is here: the receiver may never ask for the end.
@@ -175,7 +185,8 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Empty => true,
             Kind::Full(_) => false,
-            Kind::Downstream(incoming) | Kind::Upstream(incoming, _) => incoming.is_end_stream(),
+            Kind::Upload(upload) => upload.is_end_stream(),
+            Kind::Upstream(incoming, _) => incoming.is_end_stream(),
             Kind::Recorded(both) => both.0.is_end_stream(),
             Kind::Stored(chunks, next) => *next >= chunks.len(),
             Kind::Own(body) => body.is_end_stream(),
@@ -186,7 +197,8 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Downstream(incoming) | Kind::Upstream(incoming, _) => incoming.size_hint(),
+            Kind::Upload(upload) => upload.size_hint(),
+            Kind::Upstream(incoming, _) => incoming.size_hint(),
             Kind::Recorded(both) => both.0.size_hint(),
             Kind::Stored(chunks, next) => SizeHint::with_exact(chunks.iter().skip(*next).map(|c| c.len() as u64).sum()),
             Kind::Own(body) => body.size_hint(),

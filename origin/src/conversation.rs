@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::gateway::Core;
+use crate::limits::connections::Place;
 use crate::listen::{Guard, Identity, Switched};
 use crate::service;
 use crate::trust::Peer;
@@ -33,7 +34,13 @@ pub(crate) struct Connection {
 }
 
 /// Holds one connection to its end.
-pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, stream: TcpStream, address: SocketAddr) {
+pub(crate) async fn hold(
+    core: Arc<Core>,
+    identity: Option<Arc<Identity>>,
+    stream: TcpStream,
+    address: SocketAddr,
+    mut place: Place,
+) {
     // Without it small answers wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
     let address = address.ip().to_canonical();
@@ -45,6 +52,10 @@ pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, strea
     match identity.accept(&core.gateway.sites, stream, timeouts.handshake.0).await {
         Ok(shaken) => {
             let peer = Peer { address, certified: shaken.certified, tls: true };
+            // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
+            if !peer.certified && !address.is_loopback() && !place.is_of(address) {
+                return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
+            }
             converse(core, shaken.stream, peer, shaken.http2).await;
         }
         Err(error) => tracing::debug!(client.address = %address, %error, "no handshake"),

@@ -68,7 +68,11 @@ async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, listener: TcpL
             },
         };
         while connections.try_join_next().is_some() {}
-        connections.spawn(conversation::hold(Arc::clone(&core), identity.clone(), stream, address));
+        let Some(place) = core.gateway.connections.enter() else {
+            tracing::debug!(client.address = %address.ip(), "closed: limits.connections are open");
+            continue;
+        };
+        connections.spawn(conversation::hold(Arc::clone(&core), identity.clone(), stream, address, place));
     }
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };

@@ -18,6 +18,7 @@ mod cores;
 mod forwarded;
 pub mod gateway;
 pub mod health;
+mod limits;
 mod listen;
 mod native;
 pub mod run;

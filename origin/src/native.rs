@@ -17,6 +17,7 @@ use crate::body::Body;
 use crate::config::Site;
 use crate::conversation::Connection;
 use crate::gateway::{Core, Gateway};
+use crate::limits::concurrency::Concurrency;
 use crate::store::Entry;
 use crate::trust::Trusted;
 use crate::{assets, forwarded, health, storage, upstream};
@@ -87,6 +88,8 @@ pub(crate) struct Native<'a> {
     pub(crate) gateway: &'a Gateway,
     pub(crate) core: &'a Core,
     pub(crate) site: &'a Site,
+    /// The site's limit of requests in flight.
+    pub(crate) concurrency: Option<&'a Arc<Concurrency>>,
     pub(crate) trusted: Trusted,
     pub(crate) connection: &'a Connection,
 }
@@ -143,8 +146,15 @@ impl Host for Native<'_> {
         let upgrade = upgrade_of(&request).then(|| hyper::upgrade::on(&mut request));
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
         let timeouts = &self.gateway.config.timeouts;
+        let permit = match self.concurrency {
+            Some(concurrency) => Some(concurrency.enter(Instant::now()).ok_or(Problem::Overloaded)?),
+            None => None,
+        };
         let (response, lease) =
             upstream::send(&self.core.pool, &self.site.app, request, timeouts.connect.0, timeouts.answer.0).await?;
+        if let Some(permit) = permit {
+            permit.answered(Instant::now());
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = upgrade.ok_or(Problem::AppInvalid)?;
             self.connection.switched.set();

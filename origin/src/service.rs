@@ -27,17 +27,20 @@ pub(crate) async fn serve(
     let gateway = &*core.gateway;
     let random: [u8; 16] = rand::random();
     let (version, method) = (request.version(), request.method().clone());
-    let request = request.map(Body::downstream);
+    let limits = &gateway.config.limits;
+    let request = request.map(|body| Body::downstream(body, limits.body.0, limits.body_rate.0));
+    let too_large = http_body::Body::size_hint(request.body()).lower() > limits.body.0;
     let authority = authority(&request);
     let incoming = Incoming { authority: authority.as_deref().unwrap_or_default().into(), request };
 
     let site = authority.and_then(|a| gateway.sites.find(&a).ok_or(Problem::UnknownHost));
-    let site = site.and_then(|n| gateway.sites.all().get(n).ok_or(Problem::UnknownHost));
+    let site = site.and_then(|n| Ok((n, gateway.sites.all().get(n).ok_or(Problem::UnknownHost)?)));
+    let site = site.and_then(|site| if too_large { Err(Problem::BodyTooLarge) } else { Ok(site) });
     let mut detail = "";
-    let admitted = site.and_then(|site| {
+    let admitted = site.and_then(|(n, site)| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         match trust::decide(peer, site.trust, gateway.config.edge.as_ref(), &incoming, now) {
-            Ok((trusted, facts)) => Ok((site, trusted, facts)),
+            Ok((trusted, facts)) => Ok((n, site, trusted, facts)),
             Err(why) => {
                 detail = why.as_str();
                 Err(match why {
@@ -52,22 +55,22 @@ pub(crate) async fn serve(
         id: RequestId::from_random(random),
         json: wants_json(cache::Fields::single(&incoming, "accept"), incoming.target()),
     };
-    let (site, trusted, exchange) = match admitted {
-        Ok((site, trusted, facts)) => {
-            let max = usize::try_from(gateway.config.limits.target.0).unwrap_or(usize::MAX);
+    let (n, site, trusted, exchange) = match admitted {
+        Ok((n, site, trusted, facts)) => {
+            let max = usize::try_from(limits.target.0).unwrap_or(usize::MAX);
             let exchange = match facts {
                 Some(facts) => pipeline::admitted(&incoming, &facts, max),
                 None => pipeline::admit(&incoming, visitor(&incoming, peer, trusted), random, max),
             };
-            (site, trusted, exchange)
+            (n, site, trusted, exchange)
         }
         // No site: any will do to say so, there is at least one.
         Err(problem) => {
             let Some(site) = gateway.sites.all().first() else { return Response::new(Body::empty()) };
-            (site, Trusted::Direct, Err(Refused { problem, ..unknown }))
+            (0, site, Trusted::Direct, Err(Refused { problem, ..unknown }))
         }
     };
-    let native = Native { gateway, core, site, trusted, connection };
+    let native = Native { gateway, core, site, concurrency: gateway.concurrency.get(n), trusted, connection };
     let client = exchange.as_ref().map_or(peer.address, |e| e.visitor.client);
     let path = exchange.as_ref().map_or_else(|_| incoming.request.uri().path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
@@ -87,8 +90,9 @@ pub(crate) async fn serve(
     if trusted == Trusted::EdgeSigned {
         response.headers_mut().insert(header::GATEWAY, HeaderValue::from_static("1"));
     }
-    if record.reason == Problem::BadRequest.as_str() && version < Version::HTTP_2 {
-        // Where the next request would begin is no longer sure.
+    let rest = [Problem::BadRequest, Problem::BodyTooLarge, Problem::RequestTimeout].map(Problem::as_str);
+    if rest.contains(&record.reason) && version < Version::HTTP_2 {
+        // Where the next request would begin is not sure, or a long way off.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered = Instant::now();

@@ -100,9 +100,20 @@ fn limits(limits: &Limits, faults: &mut Vec<Fault>) {
     for (key, value, range, said) in [
         ("limits.head", limits.head.0, 8 << 10..=1 << 20, "8 KiB to 1 MiB, as in \"64KiB\""),
         ("limits.target", limits.target.0, 256..=64 << 10, "256 B to 64 KiB, as in \"8KiB\""),
+        ("limits.body", limits.body.0, 1 << 10..=1 << 50, "1 KiB or more, as in \"1GiB\""),
+        ("limits.body_rate", limits.body_rate.0, 1..=1 << 30, "1 B or more a second, as in \"512B\""),
     ] {
         if !range.contains(&value) {
             faults.push(Fault::new(key, format!("{value} bytes is out of range: write {said}")));
+        }
+    }
+    for (key, value, least) in [
+        ("limits.connections", limits.connections, 1),
+        ("limits.connections_per_client", limits.connections_per_client, 1),
+        ("limits.in_flight", limits.in_flight, 32),
+    ] {
+        if value < least {
+            faults.push(Fault::new(key, format!("{value} is too few: write {least} or more")));
         }
     }
 }

@@ -116,11 +116,30 @@ pub struct Limits {
     pub head: Size,
     /// Bytes of path and query, 256 to 64 KiB; past it 414.
     pub target: Size,
+    /// Bytes of a request's body, at least 1 KiB; past it 413.
+    pub body: Size,
+    /// Bytes a second that a client must send of its body, after 10 s of grace; slower gets 408.
+    pub body_rate: Size,
+    /// Open connections in all, at least 1; past it a new one is closed.
+    pub connections: u32,
+    /// Open connections from one address (or IPv6 /64) that did not come through Cloudflare, at least 1.
+    pub connections_per_client: u32,
+    /// Requests with one app at once, at least 32: the most to which the limit grows that follows the app's speed; past the
+    /// limit 503.
+    pub in_flight: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: Size(64 << 10), target: Size(8 << 10) }
+        Self {
+            head: Size(64 << 10),
+            target: Size(8 << 10),
+            body: Size(1 << 30),
+            body_rate: Size(512),
+            connections: 20_000,
+            connections_per_client: 1_000,
+            in_flight: 2_000,
+        }
     }
 }
 

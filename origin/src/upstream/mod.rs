@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 pub(crate) use pool::{Lease, Pool};
 
-use crate::body::Body;
+use crate::body::{Body, BodyError};
 use crate::config::AppAddress;
 
 /// Sends a request to an app and waits for the head of the answer.
@@ -58,7 +58,11 @@ fn problem(error: &hyper::Error, app: &AppAddress) -> Problem {
     if error.is_user() {
         // The body that we were passing on broke off: that is between us and the client.
         tracing::debug!(app = %app, error = %chain(error), "the client's body broke off");
-        return Problem::BadRequest;
+        return match std::error::Error::source(error).and_then(|cause| cause.downcast_ref()) {
+            Some(BodyError::TooLarge) => Problem::BodyTooLarge,
+            Some(BodyError::TooSlow) => Problem::RequestTimeout,
+            _ => Problem::BadRequest,
+        };
     }
     tracing::warn!(app = %app, error = %chain(error), "the app did not answer");
     if error.is_parse() { Problem::AppInvalid } else { Problem::AppUnreachable }

@@ -1,0 +1,218 @@
+//! How many requests may be with an app at once: as many as it answers without getting slower.
+//!
+//! The limit follows the app's own time to answer, as in Netflix's gradient limits: when answers take longer than the best
+//! of late by more than a tolerance, it sinks in proportion; as long as they do not, it grows by its root. What is over the
+//! limit gets 503 at once instead of a place in a queue that nobody empties. A request counts until the head of its answer,
+//! so that downloads and event streams do not.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The limit never sinks below: a small site must not be shed for one slow minute.
+const LEAST: u32 = 32;
+/// A window closes when it is this old and has this many answers.
+const WINDOW: Duration = Duration::from_millis(200);
+const ANSWERS: u32 = 20;
+/// How much longer than the best an answer may take before the limit sinks.
+const TOLERANCE: f64 = 2.0;
+/// The share of the distance by which the best drifts up towards what is usual, a window: an app that has become slower is
+/// believed in time. While requests are refused, slowness is more likely our own queue, and is believed much later.
+const DRIFT: f64 = 0.02;
+const DRIFT_REFUSING: f64 = 0.0005;
+
+/// An app's limit, shared by all cores.
+#[derive(Debug)]
+pub(crate) struct Concurrency {
+    in_flight: AtomicU32,
+    limit: AtomicU32,
+    most: u32,
+    /// Whether a request has been refused in this window.
+    refused: AtomicBool,
+    window: Mutex<Window>,
+}
+
+#[derive(Debug)]
+struct Window {
+    opened: Instant,
+    answers: u32,
+    total: Duration,
+    /// The most requests in flight at once.
+    peak: u32,
+    /// The best of late, in seconds; 0 until the first window closes.
+    best: f64,
+    limit: f64,
+}
+
+/// A request that is with the app.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    of: Arc<Concurrency>,
+    since: Instant,
+    in_flight: u32,
+}
+
+impl Concurrency {
+    /// A limit that starts at, and never grows over, `most`.
+    pub(crate) fn new(most: u32, now: Instant) -> Arc<Self> {
+        let most = most.max(LEAST);
+        let window =
+            Window { opened: now, answers: 0, total: Duration::ZERO, peak: 0, best: 0.0, limit: f64::from(most) };
+        Arc::new(Self {
+            in_flight: AtomicU32::new(0),
+            limit: AtomicU32::new(most),
+            most,
+            refused: AtomicBool::new(false),
+            window: Mutex::new(window),
+        })
+    }
+
+    /// Lets a request through, or `None` where there are enough.
+    pub(crate) fn enter(self: &Arc<Self>, now: Instant) -> Option<Permit> {
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if before >= self.limit.load(Ordering::Relaxed) {
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
+            self.refused.store(true, Ordering::Relaxed);
+            return None;
+        }
+        Some(Permit { of: Arc::clone(self), since: now, in_flight: before + 1 })
+    }
+
+    /// The limit as it stands.
+    #[cfg(test)]
+    fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
+    }
+}
+
+impl Permit {
+    /// The app has answered at `now`.
+    pub(crate) fn answered(self, now: Instant) {
+        let limit = {
+            let mut window = self.of.window.lock().unwrap_or_else(PoisonError::into_inner);
+            window.answer(now - self.since, self.in_flight, now, f64::from(self.of.most), &self.of.refused)
+        };
+        if let Some(limit) = limit {
+            self.of.limit.store(limit, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.of.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Window {
+    /// Counts an answer; the new limit, where the window closes.
+    fn answer(&mut self, took: Duration, in_flight: u32, now: Instant, most: f64, refused: &AtomicBool) -> Option<u32> {
+        self.answers += 1;
+        self.total += took;
+        self.peak = self.peak.max(in_flight);
+        if self.answers < ANSWERS || now - self.opened < WINDOW {
+            return None;
+        }
+        let usual = self.total.as_secs_f64() / f64::from(self.answers);
+        let drift = if refused.swap(false, Ordering::Relaxed) { DRIFT_REFUSING } else { DRIFT };
+        let known = self.best > 0.0 && usual >= self.best;
+        self.best = if known { (usual - self.best).mul_add(drift, self.best) } else { usual };
+        let gradient = (self.best * TOLERANCE / usual.max(1e-6)).clamp(0.5, 1.0);
+        let grown = self.limit.mul_add(gradient, self.limit.sqrt());
+        // What was not asked for has not been shown to be possible.
+        if gradient < 1.0 || f64::from(self.peak) * 2.0 >= self.limit {
+            self.limit = grown.clamp(f64::from(LEAST), most);
+        }
+        (self.opened, self.answers, self.total, self.peak) = (now, 0, Duration::ZERO, 0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and most")]
+        Some(self.limit as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Concurrency, LEAST, Permit};
+    use std::collections::VecDeque;
+    use std::time::{Duration, Instant};
+
+    /// An app that answers `cores` at a time, each in 10 ms, first come first served; driven open-loop in steps of 1 ms.
+    /// Returns answers and refusals of the last second.
+    fn drive(limit: u32, per_second: u32, seconds: u32) -> (u32, u32, u32) {
+        let start = Instant::now();
+        let concurrency = Concurrency::new(limit, start);
+        let cores = 10;
+        let mut queue: VecDeque<Permit> = VecDeque::new();
+        let mut working: Vec<(u32, Permit)> = Vec::new();
+        let (mut answered, mut refused, mut owed) = (0, 0, 0);
+        for milli in 0..seconds * 1000 {
+            let now = start + Duration::from_millis(milli.into());
+            if milli == (seconds - 1) * 1000 {
+                (answered, refused) = (0, 0);
+            }
+            let done;
+            (done, working) = working.into_iter().partition(|(until, _)| *until <= milli);
+            for (_, permit) in done {
+                permit.answered(now);
+                answered += 1;
+            }
+            owed += per_second;
+            while owed >= 1000 {
+                owed -= 1000;
+                match concurrency.enter(now) {
+                    Some(permit) => queue.push_back(permit),
+                    None => refused += 1,
+                }
+            }
+            while working.len() < cores {
+                let Some(permit) = queue.pop_front() else { break };
+                working.push((milli + 10, permit));
+            }
+        }
+        (answered, refused, concurrency.limit())
+    }
+
+    #[test]
+    fn what_the_app_can_carry_is_never_shed() {
+        let (answered, refused, limit) = drive(1000, 800, 10);
+        assert_eq!(refused, 0);
+        assert!((790..=810).contains(&answered), "{answered}");
+        assert_eq!(limit, 1000, "nobody asked for less");
+    }
+
+    #[test]
+    fn five_times_the_load_keeps_the_goodput_and_sheds_the_rest() {
+        let (answered, refused, limit) = drive(1000, 5000, 20);
+        assert!(answered >= 950, "goodput {answered} of 1,000 a second");
+        assert!((3900..=4100).contains(&refused), "{refused}");
+        // 32 in the app are 22 in its queue: a wait of about 20 ms instead of a second.
+        assert!(limit <= 150, "{limit}");
+    }
+
+    #[test]
+    fn the_limit_recovers_when_the_load_is_gone() {
+        let start = Instant::now();
+        let concurrency = Concurrency::new(400, start);
+        let step = |took: u64, from: u64| {
+            for n in 0..3000 {
+                let now = start + Duration::from_millis(from + n * 10);
+                let permits: Vec<_> = (0..300).filter_map(|_| concurrency.enter(now)).collect();
+                permits.into_iter().for_each(|p| p.answered(now + Duration::from_millis(took)));
+            }
+            concurrency.limit()
+        };
+        step(5, 0);
+        let slow = step(200, 30_000);
+        let fast = step(5, 60_000);
+        assert!(fast > slow && fast > LEAST, "{slow} → {fast}");
+    }
+
+    #[test]
+    fn a_permit_that_is_dropped_gives_its_place_back() {
+        let now = Instant::now();
+        let concurrency = Concurrency::new(LEAST, now);
+        for _ in 0..3 {
+            let all: Vec<_> = std::iter::from_fn(|| concurrency.enter(now)).collect();
+            assert_eq!(all.len(), LEAST as usize);
+        }
+    }
+}

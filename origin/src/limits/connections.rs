@@ -1,0 +1,119 @@
+//! How many connections may be open: in all, and from one address that speaks for itself. Addresses of Cloudflare, known
+//! by our zone's certificate, stand for many clients and are not counted.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The open connections of all cores.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    most: usize,
+    most_per_client: usize,
+    open: AtomicUsize,
+    by_client: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place among the open ones, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    connections: Arc<Connections>,
+    client: Option<IpAddr>,
+}
+
+impl Connections {
+    pub(crate) fn new(most: usize, most_per_client: usize) -> Arc<Self> {
+        Arc::new(Self { most, most_per_client, open: AtomicUsize::new(0), by_client: Mutex::default() })
+    }
+
+    /// A place for a new connection, if there is one.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Place> {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Place { connections: Arc::clone(self), client: None })
+    }
+
+    fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Counts the connection as `client`'s; `false` where that client has enough of them.
+    pub(crate) fn is_of(&mut self, client: IpAddr) -> bool {
+        let client = prefix(client);
+        let mut clients = self.connections.clients();
+        let count = clients.entry(client).or_default();
+        if *count >= self.connections.most_per_client {
+            return false;
+        }
+        *count += 1;
+        drop(clients);
+        self.client = Some(client);
+        true
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(client) = self.client
+            && let Entry::Occupied(mut count) = self.connections.clients().entry(client)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// One household's addresses: an IPv4 address, or the /64 of an IPv6 one.
+fn prefix(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Connections;
+    use std::net::IpAddr;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let connections = Connections::new(2, 1);
+        let mut first = connections.enter().expect("room");
+        let mut second = connections.enter().expect("room");
+        assert!(connections.enter().is_none());
+        assert!(first.is_of(ip("192.0.2.1")));
+        assert!(!second.is_of(ip("192.0.2.1")), "one is enough for it");
+        assert!(second.is_of(ip("192.0.2.2")));
+        drop(first);
+        let mut third = connections.enter().expect("room again");
+        assert!(third.is_of(ip("192.0.2.1")));
+        drop((second, third));
+        assert!(connections.clients().is_empty(), "a flood of addresses leaves nothing behind");
+    }
+
+    #[test]
+    fn a_64_is_one_client() {
+        let connections = Connections::new(9, 1);
+        let (mut a, mut b) = (connections.enter().expect("room"), connections.enter().expect("room"));
+        assert!(a.is_of(ip("2001:db8::1")));
+        assert!(!b.is_of(ip("2001:db8::ffff")));
+        assert!(b.is_of(ip("2001:db8:0:1::1")));
+    }
+}

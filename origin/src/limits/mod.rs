@@ -1,0 +1,5 @@
+//! Bounds on what clients and apps may take of us: connections, bodies, requests in flight.
+
+pub(crate) mod concurrency;
+pub(crate) mod connections;
+pub(crate) mod upload;

@@ -1,0 +1,254 @@
+//! What the gateway says about a wrong configuration, and with which code it exits.
+//!
+//! One snapshot holds every message as an operator reads it. Each names the file, the key, what is wrong and what would be right.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const ORIGIN: &str = env!("CARGO_BIN_EXE_origin");
+
+/// Planted wherever a secret may stand; in no message.
+const SECRET: &str = "hushhushhushhushhushhushhushhushhush";
+
+/// A configuration that is good, to which a case adds what is wrong.
+const SITE: &str = "[[site]]\nhosts = [\"makenot.work\"]\napp = \"127.0.0.1:3000\"\n";
+const HTTP: &str = "listen.http = [\"127.0.0.1:8080\"]\n";
+
+/// Title and text. `DIR` is the folder of [`files`].
+const CASES: &[(&str, &str)] = &[
+    ("broken TOML", "{http}{site}\nadmin = {\n"),
+    ("broken TOML that holds a secret", "{http}{site}\nsecret = {secret}\n"),
+    ("a key twice", "{http}{site}app = \"127.0.0.1:1\"\n"),
+    ("unknown section", "{http}{site}[sites]\n"),
+    ("unknown key", "{http}{site}[timeouts]\nconect = \"1s\"\n"),
+    ("unknown key in a site", "{http}{site}upstream = \"127.0.0.1:1\"\n"),
+    (
+        "unknown key that holds a secret",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nsecret = \"{secret}\"\n",
+    ),
+    ("a key is missing", "{http}[[site]]\nhosts = [\"*\"]\n"),
+    ("wrong type: number for text", "{http}{site}[limits]\nhead = 8192\n"),
+    ("wrong type: text for a number", "listen.cores = \"two\"\n{http}{site}"),
+    ("wrong type: text for a list", "listen.http = \"127.0.0.1:8080\"\n{site}"),
+    ("wrong type: a table for a list of tables", "{http}[site]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"\n"),
+    ("wrong type: a secret for a section", "{http}{site}[bucket]\nota = \"{secret}\"\n"),
+    ("wrong type: a negative number", "listen.cores = -1\n{http}{site}"),
+    ("address without a port", "listen.http = [\"127.0.0.1\"]\n{site}"),
+    ("address with a name", "{http}[[site]]\nhosts = [\"*\"]\napp = \"localhost:3000\"\n"),
+    ("address with a scheme", "{http}[[site]]\nhosts = [\"*\"]\napp = \"http://127.0.0.1:3000\"\n"),
+    ("relative Unix socket", "{http}[[site]]\nhosts = [\"*\"]\napp = \"unix:run/app.sock\"\n"),
+    ("clear text beyond loopback", "listen.http = [\"127.0.0.1:8080\", \"0.0.0.0:80\"]\n{site}"),
+    ("private listener beyond loopback", "{http}{site}[admin]\nlisten = \"[::]:9180\"\n"),
+    ("https without a certificate", "listen.https = [\"[::]:443\"]\n{site}"),
+    ("nothing to listen on", "{site}"),
+    ("an empty file", ""),
+    ("no cores", "listen.cores = 0\n{http}{site}"),
+    ("too many cores", "listen.cores = 257\n{http}{site}"),
+    ("no site", "{http}"),
+    ("a site without hosts", "{http}[[site]]\nhosts = []\napp = \"127.0.0.1:1\"\n"),
+    (
+        "a host twice",
+        "{http}{site}[[site]]\nhosts = [\"forums.makenot.work\", \"MakeNot.Work\"]\napp = \"127.0.0.1:1\"\n",
+    ),
+    ("a host with a scheme", "{http}[[site]]\nhosts = [\"https://makenot.work\"]\napp = \"127.0.0.1:1\"\n"),
+    ("a host with a port", "{http}[[site]]\nhosts = [\"makenot.work:443\"]\napp = \"127.0.0.1:1\"\n"),
+    (
+        "a wildcard inside",
+        "{http}[[site]]\nhosts = [\"www.*.makenot.work\", \"*makenot.work\"]\napp = \"127.0.0.1:1\"\n",
+    ),
+    ("unknown trust", "{http}{site}trust = \"edge\"\n"),
+    ("trust without client_ca", "{http}{site}trust = \"cloudflare\"\n"),
+    ("edge-only without client_ca and keys", "{http}{site}trust = \"edge-only\"\n"),
+    ("static is a file", "{http}{site}static = \"DIR/edge.keys\"\n"),
+    ("static is not there", "{http}{site}static = \"DIR/assets\"\n"),
+    ("certificate and key are missing", "{site}[tls]\ncert = \"DIR/a.pem\"\nkey = \"DIR/a.key\"\n"),
+    ("the certificate is none", "{site}[tls]\ncert = \"DIR/edge.keys\"\nkey = \"DIR/own.key\"\n"),
+    ("the key is a certificate", "{site}[tls]\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.pem\"\n"),
+    ("certificate and key do not fit", "{site}[tls]\ncert = \"DIR/own.pem\"\nkey = \"DIR/other.key\"\n"),
+    ("client_ca is a key", "{site}[tls]\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\nclient_ca = \"DIR/own.key\"\n"),
+    ("keys file missing", "{http}{site}[edge]\nkeys_file = \"DIR/none.keys\"\n"),
+    ("keys file empty", "{http}{site}[edge]\nkeys_file = \"DIR/empty\"\n"),
+    ("keys file with a short key", "{http}{site}[edge]\nkeys_file = \"DIR/short.keys\"\n"),
+    ("keys file with the example key", "{http}{site}[edge]\nkeys_file = \"DIR/example.keys\"\n"),
+    ("keys file of another form", "{http}{site}[edge]\nkeys_file = \"DIR/form.keys\"\n"),
+    ("window too long", "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nwindow = \"6m\"\n"),
+    ("window under a second", "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nwindow = \"500ms\"\n"),
+    ("too much skew", "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nskew = \"2m\"\n"),
+    (
+        "a bucket's role",
+        "{http}{site}[bucket.User_Files]\nurl = \"https://a.example\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "a bucket's address without a scheme",
+        "{http}{site}[bucket.ota]\nurl = \"a.example\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "a bucket's address with a query",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example/ota?x=1\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "a bucket's address with a secret",
+        "{http}{site}[bucket.ota]\nurl = \"https://id:{secret}@a.example\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "a URL that lasts too long",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nexpiry = \"8days\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "a URL that lasts no second",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nexpiry = \"20ms\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    ("no credentials", "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\n"),
+    (
+        "credentials file missing",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\ncredentials_file = \"DIR/none\"\n",
+    ),
+    (
+        "credentials of another form",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\ncredentials_file = \"DIR/bare.key\"\n",
+    ),
+    (
+        "credentials too short",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\ncredentials_file = \"DIR/short.key\"\n",
+    ),
+    ("a size without a number", "{http}{site}[cache]\nsize = \"big\"\n"),
+    ("a size with an unknown unit", "{http}{site}[cache]\nsize = \"1 Kio\"\n"),
+    ("an object larger than the cache", "{http}{site}[cache]\nsize = \"1MiB\"\nobject = \"2MiB\"\n"),
+    ("a duration without a unit", "{http}{site}[timeouts]\nanswer = \"5\"\n"),
+    ("a negative duration", "{http}{site}[timeouts]\nanswer = \"-5s\"\n"),
+    ("no duration at all", "{http}{site}[timeouts]\ndrain = \"0s\"\n"),
+    ("head too small", "{http}{site}[limits]\nhead = \"8191B\"\n"),
+    ("head too large", "{http}{site}[limits]\nhead = \"1048577B\"\n"),
+    ("target too small", "{http}{site}[limits]\ntarget = \"255B\"\n"),
+    (
+        "several faults at once",
+        "listen.http = [\"0.0.0.0:80\"]\n[admin]\nlisten = \"10.0.0.1:1\"\n[limits]\nhead = \"1KiB\"\ntarget = \"1MiB\"\n\
+         [edge]\nkeys_file = \"DIR/short.keys\"\n[[site]]\nhosts = [\"a b\"]\napp = \"127.0.0.1:1\"\ntrust = \"edge-only\"\n\
+         static = \"DIR/assets\"\n[bucket.ota]\nurl = \"ota\"\nexpiry = \"30days\"\n",
+    ),
+];
+
+/// The files that cases name.
+fn files() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let pair = || rcgen::generate_simple_self_signed(vec!["makenot.work".to_owned()]).expect("a certificate");
+    let (own, other) = (pair(), pair());
+    write("own.pem", &own.cert.pem());
+    write("own.key", &own.signing_key.serialize_pem());
+    write("other.key", &other.signing_key.serialize_pem());
+    // The word is base64 of 27 bytes: twice it makes a key, once it is too short for one.
+    write("edge.keys", &format!("2026-11:{SECRET}{SECRET}\n"));
+    write("short.keys", &format!("# keys\n2026-11:{SECRET}\n"));
+    write("example.keys", &format!("2026-11:{}\n", contract::signature::EXAMPLE_SECRET));
+    write("form.keys", &format!("{SECRET}\n"));
+    write("bucket.key", &format!("ACCESSKEY:{SECRET}\n"));
+    write("bare.key", &format!("{SECRET}\n"));
+    write("short.key", &format!("ACCESSKEY:{}\n", &SECRET[..15]));
+    write("empty", "");
+    folder
+}
+
+fn run(folder: &TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(ORIGIN);
+    command.args(arguments).current_dir(folder.path()).env_remove("CREDENTIALS_DIRECTORY").env("RUST_LOG", "trace");
+    command.output().expect("the gateway runs")
+}
+
+fn said(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat()
+}
+
+/// Writes a configuration and has it checked.
+fn check(folder: &TempDir, text: &str) -> (Option<i32>, String) {
+    let dir = folder.path().display().to_string();
+    let text = text.replace("{http}", HTTP).replace("{site}", SITE).replace("{secret}", SECRET).replace("DIR", &dir);
+    fs::write(folder.path().join("origin.toml"), text).expect("written");
+    let output = run(folder, &["check-config", "origin.toml"]);
+    (output.status.code(), said(&output).replace(&dir, "DIR"))
+}
+
+#[test]
+fn every_fault_is_said_and_no_secret() {
+    let folder = files();
+    let mut all = String::new();
+    for (title, text) in CASES {
+        let (code, said) = check(&folder, text);
+        assert_eq!(code, Some(78), "{title}: {said}");
+        assert!(!said.contains(&SECRET[..8]), "{title}: {said}");
+        all.push_str(&format!("— {title}\n{said}\n"));
+    }
+    insta::assert_snapshot!("config_errors", all);
+}
+
+/// Every neighbour of a case that is right, lest a message be said too often.
+#[test]
+fn what_is_right_at_the_edge_of_wrong() {
+    let folder = files();
+    for text in [
+        "{http}{site}",
+        "listen.cores = 256\n{http}{site}",
+        "listen.http = [\"[::1]:0\"]\n{site}",
+        "{http}{site}trust = \"direct\"\n",
+        "{http}[[site]]\nhosts = [\"*.makenot.work\", \"[::1]\", \"a_b.example\", \"*\"]\napp = \"unix:/run/app.sock\"\n",
+        "{http}{site}[limits]\nhead = \"8KiB\"\ntarget = \"64KiB\"\n",
+        "{http}{site}[limits]\nhead = \"1MiB\"\ntarget = \"256B\"\n",
+        "{http}{site}[cache]\nsize = \"1MiB\"\nobject = \"1MiB\"\n",
+        "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nwindow = \"5m\"\nskew = \"1m\"\n",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example/ota/\"\nexpiry = \"7days\"\ncredentials_file = \"DIR/bucket.key\"\n",
+        "{site}trust = \"edge-only\"\n[edge]\nkeys_file = \"DIR/edge.keys\"\n\
+         [tls]\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\nclient_ca = \"DIR/own.pem\"\n",
+    ] {
+        let (code, said) = check(&folder, text);
+        assert_eq!(code, Some(0), "{text}: {said}");
+        assert!(said.starts_with("origin.toml: good; 1 site(s), "), "{said}");
+    }
+}
+
+#[test]
+fn exit_codes() {
+    let folder = files();
+    fs::write(folder.path().join("good.toml"), format!("{HTTP}{SITE}")).expect("written");
+    fs::write(folder.path().join("bad.toml"), HTTP).expect("written");
+    for (arguments, code) in [
+        (&["check-config", "good.toml"][..], 0),
+        (&["check-config", "bad.toml"], 78),
+        (&["check-config", "none.toml"], 78),
+        (&["serve", "--config", "bad.toml"], 78),
+        (&["serve", "--config", "none.toml"], 78),
+        (&["--version"], 0),
+        (&[], 2),
+        (&["serve", "good.toml"], 2),
+        (&["start"], 2),
+        (&["check-config", "good.toml", "bad.toml"], 2),
+    ] {
+        let output = run(&folder, arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
+    }
+    let output = run(&folder, &["check-config", "none.toml"]);
+    insta::assert_snapshot!(said(&output), @"none.toml: cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_taken_port_is_one_sentence() {
+    let folder = files();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
+    for text in [
+        format!("listen.http = [\"{address}\"]\n{SITE}"),
+        format!("listen.http = [\"127.0.0.1:0\"]\n{SITE}[admin]\nlisten = \"{address}\"\n"),
+    ] {
+        fs::write(folder.path().join("origin.toml"), text).expect("written");
+        let output = run(&folder, &["serve", "--config", "origin.toml"]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert_eq!(
+            said(&output),
+            format!(
+                "origin: cannot listen on {address}: another program listens there; stop it or choose another port\n"
+            )
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! What deploy/ ships is right: the gateway takes the example configuration, and systemd takes the unit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+const ORIGIN: &str = env!("CARGO_BIN_EXE_origin");
+
+/// The most that the unit may leave open, in systemd's own measure: 0.0 is nothing, 10.0 everything. What is left is what a
+/// public server needs: the network, the host's users (a user namespace could not bind port 443), one capability.
+const EXPOSURE: f64 = 1.4;
+
+fn shipped(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A folder that holds every file that the example names, under the names it has there.
+fn placed() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().expect("a folder");
+    let dir = folder.path();
+    let write = |name: &str, text: &str| fs::write(dir.join(name), text).expect("written");
+    let own = rcgen::generate_simple_self_signed(vec!["makenot.work".to_owned()]).expect("a certificate");
+    write("origin-ca.pem", &own.cert.pem());
+    write("origin-ca.key", &own.signing_key.serialize_pem());
+    write("zone-ca.pem", &own.cert.pem());
+    write("edge.keys", "2026-11:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n");
+    write("bucket-user-files", "ACCESSKEY:0123456789abcdef\n");
+    write("bucket-ota", "ACCESSKEY:0123456789abcdef\n");
+    fs::create_dir(dir.join("static")).expect("a folder");
+    let text = ["/etc/origin", "/run/credentials/origin.service", "/opt/makenotwork"]
+        .iter()
+        .fold(shipped("origin.example.toml"), |text, place| text.replace(place, &dir.display().to_string()));
+    let file = dir.join("origin.toml");
+    fs::write(&file, text).expect("written");
+    (folder, file)
+}
+
+fn check(folder: &TempDir, file: &Path) -> (Option<i32>, String) {
+    let output = Command::new(ORIGIN)
+        .arg("check-config")
+        .arg(file)
+        .env("CREDENTIALS_DIRECTORY", folder.path())
+        .output()
+        .expect("the gateway runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).expect("text"))
+}
+
+#[test]
+fn the_example_is_accepted() {
+    let (folder, file) = placed();
+    let (code, said) = check(&folder, &file);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with(": good; 3 site(s), 2 bucket(s)\n"), "{said}");
+}
+
+/// So that the test above can fail: the files are read, not only named.
+#[test]
+fn each_file_of_the_example_is_read() {
+    for name in ["origin-ca.pem", "origin-ca.key", "zone-ca.pem", "edge.keys", "bucket-user-files", "bucket-ota"] {
+        let (folder, file) = placed();
+        fs::write(folder.path().join(name), "").expect("written");
+        let (code, said) = check(&folder, &file);
+        assert_eq!(code, Some(78), "{name}: {said}");
+        assert!(said.contains(name), "{name}: {said}");
+    }
+}
+
+#[test]
+fn the_example_is_short() {
+    let text = shipped("origin.example.toml");
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).count();
+    println!("the example has {lines} lines");
+    assert!(lines <= 30, "{lines}");
+}
+
+/// The unit loads each secret that the example expects, and no other.
+#[test]
+fn the_unit_loads_the_secrets_of_the_example() {
+    let unit = shipped("origin.service");
+    let mut loaded: Vec<&str> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("LoadCredential="))
+        .map(|line| {
+            let (name, from) = line.split_once(':').expect("NAME:FILE");
+            assert_eq!(from, format!("/etc/origin/{name}"), "one name on both sides");
+            name
+        })
+        .collect();
+    loaded.sort_unstable();
+    let example: toml::Table = shipped("origin.example.toml").parse().expect("TOML");
+    let roles = example["bucket"].as_table().expect("buckets").keys().map(|role| format!("bucket-{role}"));
+    let named = shipped("origin.example.toml");
+    let named = named.split("/run/credentials/origin.service/").skip(1).filter_map(|rest| rest.split('"').next());
+    let mut wanted: Vec<String> = named.filter(|n| !n.contains('\n')).map(ToOwned::to_owned).chain(roles).collect();
+    wanted.sort_unstable();
+    assert_eq!(loaded, wanted);
+}
+
+#[test]
+fn a_drain_ends_before_systemd_kills() {
+    let unit = shipped("origin.service");
+    let stop = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).expect("TimeoutStopSec");
+    let stop = humantime::parse_duration(stop).expect("a duration");
+    let config =
+        origin::config::parse("listen.http = [\"127.0.0.1:0\"]\n[[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"");
+    let drain = config.expect("a good configuration").timeouts.drain.0;
+    assert!(stop > drain, "TimeoutStopSec={stop:?}, timeouts.drain {drain:?}");
+}
+
+#[test]
+fn systemd_takes_the_unit() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        return println!("not checked: there is no systemd-analyze here (it comes with the package systemd)");
+    }
+    let folder = TempDir::new().expect("a folder");
+    let unit = folder.path().join("origin.service");
+    // The program must be there for systemd to accept it; on this machine it is where cargo has put it.
+    fs::write(&unit, shipped("origin.service").replace("/usr/local/bin/origin", ORIGIN)).expect("written");
+    let run = |arguments: &[&str]| {
+        let output = Command::new("systemd-analyze").args(arguments).arg(&unit).output().expect("systemd-analyze runs");
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (good, said) = run(&["verify", "--man=no"]);
+    assert!(good && said.trim().is_empty(), "{said}");
+
+    let (_, said) = run(&["security", "--offline=true", "--no-pager"]);
+    let Some(level) = said.split_once("Overall exposure level for origin.service: ").map(|(_, rest)| rest) else {
+        // Before version 250 it can't judge a file.
+        return println!("exposure not measured: {}", said.trim());
+    };
+    let level: f64 = level.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a number");
+    println!("exposure {level} of 10");
+    assert!(level <= EXPOSURE, "{said}");
+}
