@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cache::Fields as _;
 use edge::{Answer, FieldsMut as _, assets};
 use http::{Method, Request, StatusCode};
 use tower::ServiceExt as _;
@@ -46,6 +47,13 @@ impl Asked {
         let (parts, body) = response.into_parts();
         let mut fields = HeaderFields(parts.headers);
         fields.set("cache-control", self.cache_control);
+        // Files are written in UTF-8 today; without a word of it a browser guesses.
+        if let Some(kind) =
+            fields.single("content-type").filter(|kind| kind.starts_with("text/") && !kind.contains(';'))
+        {
+            let kind = format!("{kind}; charset=utf-8");
+            fields.set("content-type", &kind);
+        }
         for (field, value) in assets::SECURITY {
             fields.set(field, value);
         }

@@ -10,7 +10,7 @@ use cache::{Fields, Index, Meta, PrimaryKey, Store, Stored, Timestamp};
 use contract::{Problem, header};
 use edge::{Answer, Exchange, FieldsMut, Head, Host};
 use http::header::{CONNECTION, HOST, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
@@ -143,6 +143,7 @@ impl Host for Native<'_> {
             return Ok(answer(self.gateway.health.answer(self.trusted)));
         }
         let Incoming { mut request, authority } = incoming;
+        let read = if *request.method() == Method::HEAD { storage::Read::Head } else { storage::Read::Get };
         let upgrade = upgrade_of(&request).then(|| hyper::upgrade::on(&mut request));
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
         let timeouts = &self.gateway.config.timeouts;
@@ -164,7 +165,7 @@ impl Host for Native<'_> {
         let handoff = parts.headers.get(header::HANDOFF).cloned();
         strip(&mut parts.headers);
         if let Some(handoff) = handoff {
-            return self.hand_off(&handoff, parts.headers);
+            return self.hand_off(&handoff, read, parts.headers);
         }
         Ok(Answer {
             status: parts.status.as_u16(),
@@ -207,12 +208,18 @@ impl Native<'_> {
     }
 
     /// Turns the app's hand-off into a redirect to the bucket.
-    fn hand_off(&self, handoff: &HeaderValue, mut headers: HeaderMap) -> Result<Answer<HeaderFields, Body>, Problem> {
+    fn hand_off(
+        &self,
+        handoff: &HeaderValue,
+        read: storage::Read,
+        mut headers: HeaderMap,
+    ) -> Result<Answer<HeaderFields, Body>, Problem> {
         let value = handoff.to_str().map_err(|_| Problem::HandoffRefused)?;
-        let url = storage::resolve(&self.gateway.config.buckets, value, self.now().as_secs()).map_err(|error| {
-            tracing::error!(%error, "the app's hand-off is refused");
-            Problem::HandoffRefused
-        })?;
+        let url =
+            storage::resolve(&self.gateway.config.buckets, value, read, self.now().as_secs()).map_err(|error| {
+                tracing::error!(%error, "the app's hand-off is refused");
+                Problem::HandoffRefused
+            })?;
         for name in ["content-length", "content-type", "content-encoding", "etag", "last-modified"] {
             headers.remove(name);
         }

@@ -123,6 +123,11 @@ const CASES: &[(&str, &str)] = &[
     ("head too small", "{http}{site}[limits]\nhead = \"8191B\"\n"),
     ("head too large", "{http}{site}[limits]\nhead = \"1048577B\"\n"),
     ("target too small", "{http}{site}[limits]\ntarget = \"255B\"\n"),
+    ("a body too small", "{http}{site}[limits]\nbody = \"1023B\"\n"),
+    ("a rate of nothing", "{http}{site}[limits]\nbody_rate = \"0B\"\n"),
+    ("no connections", "{http}{site}[limits]\nconnections = 0\nconnections_per_client = 0\n"),
+    ("too few requests in flight", "{http}{site}[limits]\nin_flight = 31\n"),
+    ("a negative limit", "{http}{site}[limits]\nin_flight = -1\n"),
     (
         "several faults at once",
         "listen.http = [\"0.0.0.0:80\"]\n[admin]\nlisten = \"10.0.0.1:1\"\n[limits]\nhead = \"1KiB\"\ntarget = \"1MiB\"\n\
@@ -196,6 +201,7 @@ fn what_is_right_at_the_edge_of_wrong() {
         "{http}[[site]]\nhosts = [\"*.makenot.work\", \"[::1]\", \"a_b.example\", \"*\"]\napp = \"unix:/run/app.sock\"\n",
         "{http}{site}[limits]\nhead = \"8KiB\"\ntarget = \"64KiB\"\n",
         "{http}{site}[limits]\nhead = \"1MiB\"\ntarget = \"256B\"\n",
+        "{http}{site}[limits]\nbody = \"1KiB\"\nbody_rate = \"1B\"\nconnections = 1\nconnections_per_client = 1\nin_flight = 32\n",
         "{http}{site}[cache]\nsize = \"1MiB\"\nobject = \"1MiB\"\n",
         "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nwindow = \"5m\"\nskew = \"1m\"\n",
         "{http}{site}[bucket.ota]\nurl = \"https://a.example/ota/\"\nexpiry = \"7days\"\ncredentials_file = \"DIR/bucket.key\"\n",

@@ -62,12 +62,30 @@ export function cache_match(url) {
   return caches.default.match(url);
 }
 
-// Stores a copy as the response streams by, and gives back the one to send.
-export function cache_put(context, url, response, packed) {
+// All of a body, or null where it has more than `limit` bytes; rejects where it breaks off.
+async function whole(body, limit) {
+  const chunks = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.byteLength;
+    // Leaving the loop cancels this copy of the stream only.
+    if (size > limit) return null;
+    chunks.push(chunk);
+  }
+  return new Blob(chunks);
+}
+
+async function store(url, body, packed, limit) {
+  const all = await whole(body, limit);
+  if (all !== null) await caches.default.put(url, new Response(all, { status: 200, headers: headers(packed) }));
+}
+
+// Stores a copy once it is there to its end, and gives back the response to send. A stream is not put as it flows by: the store
+// may take one that broke off for one that ended.
+export function cache_put(context, url, response, packed, limit) {
   const copy = response.clone();
-  const stored = new Response(copy.body, { status: 200, headers: headers(packed) });
   context.waitUntil(
-    caches.default.put(url, stored).catch((error) => {
+    store(url, copy.body, packed, limit).catch((error) => {
       console.error(JSON.stringify({ message: "cache put", error: String(error?.message ?? error) }));
     }),
   );

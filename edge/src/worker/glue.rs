@@ -25,6 +25,7 @@ extern "C" {
         url: &str,
         response: &web_sys::Response,
         packed: &str,
+        limit: u32,
     ) -> Result<web_sys::Response, JsValue>;
 }
 

@@ -17,8 +17,9 @@ use crate::{Answer, Exchange, Head, Host, Visitor, onward};
 /// body wait as long as their upload takes.
 const PATIENCE: u32 = 5_000;
 
-/// Bytes of the largest body that is stored: what goes by within the time that the runtime grants after an answer.
-const OBJECT_LIMIT: u64 = 8 << 20;
+/// Bytes of the largest body that is stored: what goes by within the time that the runtime grants after an answer, and what
+/// JavaScript may hold until it is there to its end.
+const OBJECT_LIMIT: u32 = 8 << 20;
 
 /// The header that carries an entry's metadata in the store.
 const META: &str = "edge-meta";
@@ -109,7 +110,7 @@ impl Store for Runtime {
         if let Some(coding) = cache::Fields::single(&meta, "content-encoding") {
             add(&mut packed, "content-encoding", coding);
         }
-        glue::cache_put(&self.context, &url(&key), &response, &packed).map_or(body, Into::into)
+        glue::cache_put(&self.context, &url(&key), &response, &packed, OBJECT_LIMIT).map_or(body, Into::into)
     }
 }
 
@@ -131,7 +132,7 @@ impl Host for Runtime {
     }
 
     fn object_limit(&self) -> u64 {
-        OBJECT_LIMIT
+        u64::from(OBJECT_LIMIT)
     }
 
     async fn asset(&self, _exchange: &Exchange, _request: &Request) -> Option<Answer<Lines, JsValue>> {

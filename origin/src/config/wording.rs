@@ -52,7 +52,7 @@ fn kind(found: &str) -> &'static str {
 fn wanted(expected: &str) -> &str {
     match expected {
         "a string" | "path string" => "text in quotes",
-        "usize" => "a whole number, as in 4",
+        "usize" | "u32" => "a whole number, as in 4",
         "a sequence" => "a list in brackets, as in [\"…\"]",
         "a map" => "a section",
         "socket address" => "an address and port in quotes, as in \"127.0.0.1:8080\"",

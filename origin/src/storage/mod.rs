@@ -5,7 +5,7 @@ mod handoff;
 mod sigv4;
 
 pub use handoff::{Handoff, HandoffError};
-pub use sigv4::presign_get;
+pub use sigv4::{Read, presign};
 
 use crate::config::Bucket;
 
@@ -13,12 +13,12 @@ use crate::config::Bucket;
 ///
 /// # Errors
 /// An unknown bucket, or a key that can't be an object's.
-pub fn resolve(buckets: &[Bucket], handoff: &str, now: u64) -> Result<String, HandoffError> {
+pub fn resolve(buckets: &[Bucket], handoff: &str, read: Read, now: u64) -> Result<String, HandoffError> {
     let handoff = Handoff::parse(handoff)?;
     let bucket = buckets
         .iter()
         .find(|b| b.role == handoff.role)
         .ok_or_else(|| HandoffError::UnknownBucket(handoff.role.clone()))?;
     let disposition = handoff.content_disposition();
-    Ok(presign_get(bucket, &handoff.key, disposition.as_deref(), now))
+    Ok(presign(bucket, read, &handoff.key, disposition.as_deref(), now))
 }

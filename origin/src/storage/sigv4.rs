@@ -1,4 +1,4 @@
-//! AWS Signature Version 4 as query parameters, for GET: what S3 servers call a presigned URL.
+//! AWS Signature Version 4 as query parameters, for reading: what S3 servers call a presigned URL.
 //!
 //! Source: AWS, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", whose example is a test here.
 
@@ -16,11 +16,20 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// In a path the slash as well.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// A URL by which anyone may GET `key` until the bucket's expiry has passed since `now` (seconds since the Unix epoch).
+/// How an object is read. A URL signed for one is refused for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+}
+
+/// A URL by which anyone may read `key` until the bucket's expiry has passed since `now` (seconds since the Unix epoch).
 ///
 /// `disposition` becomes the answer's `Content-Disposition`, under the signature.
 #[must_use]
-pub fn presign_get(bucket: &Bucket, key: &str, disposition: Option<&str>, now: u64) -> String {
+pub fn presign(bucket: &Bucket, read: Read, key: &str, disposition: Option<&str>, now: u64) -> String {
     let at = OffsetDateTime::from_unix_timestamp(now.cast_signed()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let day = format!("{:04}{:02}{:02}", at.year(), u8::from(at.month()), at.day());
     let moment = format!("{day}T{:02}{:02}{:02}Z", at.hour(), at.minute(), at.second());
@@ -39,7 +48,11 @@ pub fn presign_get(bucket: &Bucket, key: &str, disposition: Option<&str>, now: u
         let _ = write!(query, "&response-content-disposition={}", utf8_percent_encode(disposition, QUERY));
     }
 
-    let canonical = format!("GET\n{path}\n{query}\nhost:{}\n\nhost\nUNSIGNED-PAYLOAD", bucket.host);
+    let method = match read {
+        Read::Get => "GET",
+        Read::Head => "HEAD",
+    };
+    let canonical = format!("{method}\n{path}\n{query}\nhost:{}\n\nhost\nUNSIGNED-PAYLOAD", bucket.host);
     let to_sign = format!("AWS4-HMAC-SHA256\n{moment}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
     let mut signing = mac(format!("AWS4{}", bucket.credentials.secret).as_bytes(), day.as_bytes());
     for part in [bucket.region.as_str(), "s3", "aws4_request"] {
@@ -64,7 +77,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::presign_get;
+    use super::{Read, presign};
     use crate::config::{Bucket, Credentials};
 
     fn bucket() -> Bucket {
@@ -86,7 +99,7 @@ mod tests {
     #[test]
     fn the_example_of_the_documentation() {
         assert_eq!(
-            presign_get(&bucket(), "test.txt", None, 1_369_353_600),
+            presign(&bucket(), Read::Get, "test.txt", None, 1_369_353_600),
             "https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256\
              &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request\
              &X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host\
@@ -95,9 +108,15 @@ mod tests {
     }
 
     #[test]
+    fn head_is_signed_by_itself() {
+        let signed = |read| presign(&bucket(), read, "test.txt", None, 1_369_353_600);
+        assert_ne!(signed(Read::Get), signed(Read::Head));
+    }
+
+    #[test]
     fn path_style_and_unicode() {
         let bucket = Bucket { prefix: "/files".into(), ..bucket() };
-        let url = presign_get(&bucket, "users/1/Fünf & é.txt", Some("attachment"), 0);
+        let url = presign(&bucket, Read::Get, "users/1/Fünf & é.txt", Some("attachment"), 0);
         assert!(
             url.starts_with("https://examplebucket.s3.amazonaws.com/files/users/1/F%C3%BCnf%20%26%20%C3%A9.txt?"),
             "{url}"

@@ -17,7 +17,7 @@ pub const STATIC_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/static");
 /// The previous release's stylesheet: not in [`STATIC_DIR`], but the app answers `/static/` and this name.
 pub const PREVIOUS_STYLESHEET: &str = "previous.72328f7e.css";
 
-pub(crate) const STYLESHEET: &str = "site.5a236024.css";
+pub(crate) const STYLESHEET: &str = "site.1daaf877.css";
 pub(crate) const SCRIPT: &str = "site.2269748f.js";
 pub(crate) const HTMX: &str = "htmx.d6fdc75f.js";
 

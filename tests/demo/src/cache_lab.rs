@@ -8,24 +8,31 @@
 //! | `status` | 200 unless given |
 //! | `body` | the body; else `render n` |
 //! | `ms` | milliseconds of silence before the answer |
+//! | `cut` | closes the connection after that many bytes of the body |
+//! | `chunked` | the body's length is not said in advance |
 //!
 //! A field that is not asked for is not sent (but Date, which hyper adds, Content-Type, Content-Length and `Demo-Render`). All
-//! but the last four may be repeated. `Demo-Render: n` counts requests per full query, those answered 304 included: a request
+//! but the last six may be repeated. `Demo-Render: n` counts requests per full query, those answered 304 included: a request
 //! whose If-None-Match holds the `etag`, or whose If-Modified-Since equals the `last-modified`, is answered so.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
+    Extension,
+    body::Body,
     extract::{Query, RawQuery, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use crate::{Demo, renders};
+use futures_util::{StreamExt as _, stream};
+
+use crate::{Demo, renders, saboteur::Wire};
 
 /// `ANY /cache`.
 pub(crate) async fn answer(
     State(demo): State<Demo>,
+    Extension(wire): Extension<Wire>,
     RawQuery(query): RawQuery,
     Query(parameters): Query<Vec<(String, String)>>,
     request: HeaderMap,
@@ -50,7 +57,28 @@ pub(crate) async fn answer(
     }
     let body = last("body").map_or_else(|| format!("render {number}\n"), str::to_owned);
     let body = if matches!(status.as_u16(), 204 | 205 | 304) { String::new() } else { body };
-    (status, number_header, headers, body).into_response()
+    let response = (status, number_header, headers, body).into_response();
+    match (last("cut").and_then(|cut| cut.parse().ok()), last("chunked").is_some()) {
+        (None, false) => response,
+        (cut, chunked) => streamed(response, cut, chunked, wire).await,
+    }
+}
+
+/// The same answer in pieces: without its Content-Length, or cut off after so many bytes.
+async fn streamed(response: Response, cut: Option<usize>, chunked: bool, wire: Wire) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // From memory: reading it back can't fail.
+    let mut bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    if !chunked {
+        parts.headers.insert(header::CONTENT_LENGTH, bytes.len().into());
+    }
+    bytes.truncate(cut.unwrap_or(usize::MAX));
+    let sent = stream::iter([Ok::<_, Infallible>(bytes)]);
+    let body = match cut {
+        Some(_) => Body::from_stream(sent.chain(stream::once(async move { wire.hang_up().await }))),
+        None => Body::from_stream(sent),
+    };
+    Response::from_parts(parts, body)
 }
 
 /// The fields that the query asks for, in its order.

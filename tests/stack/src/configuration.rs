@@ -16,22 +16,51 @@ pub(crate) struct Wanted<'a> {
     pub(crate) static_dir: Option<&'a str>,
     pub(crate) s3: SocketAddr,
     pub(crate) ports: Ports,
-    pub(crate) overlay: Option<&'a Path>,
+    pub(crate) overlay: Option<&'a Overlay>,
 }
 
-/// Writes it and says where.
-pub(crate) fn write(wanted: &Wanted<'_>) -> Result<PathBuf, String> {
-    let mut config = own(wanted);
-    if let Some(path) = wanted.overlay {
-        let name = path.display();
+/// What `--config` adds.
+pub(crate) struct Overlay {
+    name: String,
+    table: Table,
+}
+
+impl Overlay {
+    /// Reads it as TOML; whether the gateway knows its keys, the gateway says.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: cannot be read: {e}"))?;
-        let overlay: Table = text.parse().map_err(|e: toml::de::Error| {
+        let table = text.parse().map_err(|e: toml::de::Error| {
             let drawn = e.to_string();
             let line =
                 drawn.split_once("at line ").and_then(|(_, rest)| rest.split_once(',')).map_or("?", |(line, _)| line);
             format!("{name}: line {line}: {}", e.message().trim_end().replace('\n', ", "))
         })?;
-        merge(&mut config, overlay);
+        Ok(Self { name, table })
+    }
+}
+
+/// The gateway's complaint in terms of the file that the developer wrote: the merged one is gone by the time it could be looked at.
+pub(crate) fn blame(complaint: &str, merged: &Path, overlay: Option<&Overlay>) -> String {
+    let merged = format!("{}: ", merged.display());
+    let own =
+        overlay.map_or_else(|| "the stack's own configuration: ".to_owned(), |overlay| format!("{}: ", overlay.name));
+    let line = |line: &str| match line.strip_prefix(&merged) {
+        // Its lines are counted in the merged file, so they would mislead.
+        Some(rest) => match rest.split_once("line ").and_then(|(key, rest)| Some((key, rest.split_once(": ")?))) {
+            Some((key, (number, what))) if number.bytes().all(|b| b.is_ascii_digit()) => format!("{own}{key}{what}"),
+            _ => format!("{own}{rest}"),
+        },
+        None => line.to_owned(),
+    };
+    complaint.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes it and says where.
+pub(crate) fn write(wanted: &Wanted<'_>) -> Result<PathBuf, String> {
+    let mut config = own(wanted);
+    if let Some(overlay) = wanted.overlay {
+        merge(&mut config, overlay.table.clone());
     }
     let path = wanted.folder.join("origin.toml");
     std::fs::write(&path, config.to_string()).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -92,4 +121,34 @@ fn own(wanted: &Wanted<'_>) -> Table {
     );
     config.insert("bucket".into(), buckets.into());
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Overlay, blame, merge};
+
+    #[test]
+    fn tables_are_merged_and_lists_replaced() {
+        let mut config = toml::toml! { a = [1, 2] t = { x = 1, y = 2 } };
+        merge(&mut config, toml::toml! { a = [3] t = { y = 3, z = 4 } u = 5 });
+        assert_eq!(config, toml::toml! { a = [3] t = { x = 1, y = 3, z = 4 } u = 5 });
+    }
+
+    #[test]
+    fn a_complaint_names_the_developers_file() {
+        let overlay = Overlay { name: "my.toml".to_owned(), table: toml::Table::new() };
+        let merged = Path::new("/tmp/run/origin.toml");
+        let said = |complaint| blame(complaint, merged, Some(&overlay));
+        assert_eq!(
+            said("/tmp/run/origin.toml: cache.seize: line 3: there is no key"),
+            "my.toml: cache.seize: there is no key"
+        );
+        assert_eq!(said("/tmp/run/origin.toml: cache: a line of no: number"), "my.toml: cache: a line of no: number");
+        assert_eq!(said("/tmp/run/origin.toml: a: x\n/tmp/run/origin.toml: b: y"), "my.toml: a: x\nmy.toml: b: y");
+        assert_eq!(said("origin: cannot start"), "origin: cannot start");
+        let own = blame("/tmp/run/origin.toml: a: x", merged, None);
+        assert_eq!(own, "the stack's own configuration: a: x");
+    }
 }

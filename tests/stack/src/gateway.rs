@@ -47,19 +47,9 @@ pub fn build(root: &Path, progress: &Progress<'_>) -> Result<PathBuf, String> {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     progress("gateway  building origin …");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // Not quietly: cargo shows how far it is, and whom it waits for.
     let output = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "origin",
-            "--package",
-            "stack",
-            "--bin",
-            "origin",
-            "--profile",
-            profile,
-        ])
+        .args(["build", "--package", "origin", "--package", "stack", "--bin", "origin", "--profile", profile])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(root)
         .stderr(Stdio::inherit())

@@ -92,7 +92,8 @@ impl Report {
     /// The medians as a Markdown table.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut table = String::from("| task | subject | median | unit | lowest … highest |\n| --- | --- | ---: | --- | --- |\n");
+        let mut table =
+            String::from("| task | subject | median | unit | lowest … highest |\n| --- | --- | ---: | --- | --- |\n");
         for case in &self.cases {
             let (low, high) = case.samples.iter().fold((f64::MAX, f64::MIN), |(l, h), s| (l.min(*s), h.max(*s)));
             table.push_str(&format!(

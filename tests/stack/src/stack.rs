@@ -111,6 +111,9 @@ impl Stack {
     /// # Errors
     /// One sentence that says what is wrong; nothing is left running.
     pub async fn start(options: Options, listeners: Listeners, progress: &Progress<'_>) -> Result<Self, String> {
+        // What is wrong with the options is said before anything is built, which may take minutes.
+        options.ports.check().await?;
+        let overlay = options.config.as_deref().map(configuration::Overlay::read).transpose()?;
         let root = Toolchain::workspace();
         let built = match options.edge {
             Edge::Native => None,
@@ -134,6 +137,12 @@ impl Stack {
                 (address.to_string(), Some(Demo { app, task }))
             }
         };
+        let assets = folder.path().join("assets");
+        if built.is_some() {
+            // Of this run: another app has its own.
+            crate::toolchain::publish(demo.is_some().then_some(Path::new(demo::STATIC_DIR)), &assets)
+                .map_err(|e| e.to_string())?;
+        }
         let config = configuration::write(&configuration::Wanted {
             folder: folder.path(),
             files: &credentials.files,
@@ -142,9 +151,10 @@ impl Stack {
             static_dir: demo.is_some().then_some(demo::STATIC_DIR),
             s3: buckets.address(),
             ports: options.ports,
-            overlay: options.config.as_deref(),
+            overlay: overlay.as_ref(),
         })?;
-        let gateway = tokio::task::block_in_place(|| Gateway::start(&binary, &config, listeners.gateway))?;
+        let gateway = tokio::task::block_in_place(|| Gateway::start(&binary, &config, listeners.gateway))
+            .map_err(|error| configuration::blame(&error, &config, overlay.as_ref()))?;
         let secure = gateway.address("https").unwrap_or_default().to_owned();
         let workerd = match built {
             None => None,
@@ -165,7 +175,7 @@ impl Stack {
                         key: Some(credentials.client.1.clone()),
                         server_name: "makenot.work".to_owned(),
                     },
-                    assets: Some(root.join("build/assets")),
+                    assets: Some(assets),
                     cf: None,
                     verbose: false,
                     on_line: listeners.worker,
@@ -216,17 +226,31 @@ impl Stack {
     }
 }
 
-/// The Worker and its assets, ready to run.
+/// The Worker, ready to run.
 fn build_worker(root: &Path, progress: &Progress<'_>) -> Result<(Toolchain, PathBuf, Wrangler), String> {
     let say = |e: &dyn std::fmt::Display| e.to_string();
     tokio::task::block_in_place(|| {
         let toolchain = Toolchain::prepare(root, progress).map_err(|e| say(&e))?;
         let bundle = toolchain.build(&Worker::edge(root), progress).map_err(|e| say(&e))?;
-        crate::toolchain::publish(Some(Path::new(demo::STATIC_DIR)), &root.join("build/assets"))
-            .map_err(|e| say(&e))?;
         let wrangler = Wrangler::read(root).map_err(|e| say(&e))?;
         Ok((toolchain, bundle.folder, wrangler))
     })
+}
+
+impl Ports {
+    /// Whether all of them can be had, by taking them for a moment.
+    async fn check(self) -> Result<(), String> {
+        let Self { edge, gateway, admin, app, s3 } = self;
+        let named = [("edge", edge), ("gateway", gateway), ("admin", admin), ("app", app), ("s3", s3)];
+        let mut taken: Vec<(&str, u16, TcpListener)> = Vec::new();
+        for (part, port) in named.into_iter().filter(|(_, port)| *port != 0) {
+            if let Some((other, ..)) = taken.iter().find(|(_, taken, _)| *taken == port) {
+                return Err(format!("--{other}-port and --{part}-port are both {port}: choose two that differ"));
+            }
+            taken.push((part, port, bind(part, port).await?));
+        }
+        Ok(())
+    }
 }
 
 async fn bind(part: &str, port: u16) -> Result<TcpListener, String> {
@@ -234,6 +258,9 @@ async fn bind(part: &str, port: u16) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|e| match e.kind() {
         io::ErrorKind::AddrInUse => {
             format!("port {port} is in use: stop what listens there, or choose another with --{part}-port")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("port {port} is not for everyone: choose one from 1024 on with --{part}-port")
         }
         _ => format!("cannot listen on {address}: {e}"),
     })

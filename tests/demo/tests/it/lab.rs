@@ -158,3 +158,16 @@ async fn it_also_listens_on_a_unix_socket_and_dies_at_once() {
     assert!(rest.is_ok(), "the open connection outlived the server");
     std::fs::remove_file(&path).expect("the socket's file");
 }
+
+#[tokio::test]
+async fn the_cache_lab_cuts_a_body_and_leaves_its_length_out() {
+    let app = App::start().await;
+    let answer = app.fetch("/cache?body=0123456789&cc=public,max-age=60&chunked").await;
+    assert_eq!((field(&answer, "content-length"), field(&answer, "cache-control")), ("", "public,max-age=60"));
+    assert_eq!(answer.text().await.expect("a whole body"), "0123456789");
+    for (length, query) in [("10", "cut=9"), ("", "cut=9&chunked"), ("10", "cut=0")] {
+        let answer = app.fetch(&format!("/cache?body=0123456789&{query}")).await;
+        assert_eq!((answer.status().as_u16(), field(&answer, "content-length")), (200, length));
+        assert!(answer.bytes().await.is_err(), "{query}: the body is whole");
+    }
+}

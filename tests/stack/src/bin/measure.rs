@@ -41,7 +41,8 @@ async fn measure() -> Result<Report, String> {
     };
     let native = start(Edge::Native).await?;
     let worker = start(Edge::Worker).await?;
-    let address = |url: &str| url.trim_start_matches("http://").parse::<SocketAddr>().map_err(|e| format!("{url}: {e}"));
+    let address =
+        |url: &str| url.trim_start_matches("http://").parse::<SocketAddr>().map_err(|e| format!("{url}: {e}"));
     let workerd = worker.workerd.as_ref().and_then(stack::workerd::Workerd::pid).ok_or("no process of workerd")?;
     let subjects = [
         Subject { name: "gateway, native edge", pid: native.gateway.pid(), address: address(&native.addresses.edge)? },
@@ -75,7 +76,8 @@ async fn measure() -> Result<Report, String> {
         for (name, target) in tasks {
             for (subject, case) in subjects.iter().zip(&mut cases) {
                 let requests = if subject.name.starts_with("workerd") { REQUESTS / 5 } else { REQUESTS };
-                let load = Load { address: subject.address, target: target.to_owned(), connections: CONNECTIONS, requests };
+                let load =
+                    Load { address: subject.address, target: target.to_owned(), connections: CONNECTIONS, requests };
                 let before = cpu_seconds(subject.pid).ok_or("the process is gone")?;
                 load.run().await.map_err(|e| format!("{name}, {}: {e}", subject.name))?;
                 let used = cpu_seconds(subject.pid).ok_or("the process is gone")? - before;

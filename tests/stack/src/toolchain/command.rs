@@ -15,7 +15,7 @@ use super::{Error, Progress};
 const TAIL_LINES: usize = 60;
 
 /// How often a slow step says that it is still running.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(10);
 
 /// What is meant for the build that we are part of and would steer another one wrongly: flags for coverage or sanitizers, say, which
 /// `wasm32-unknown-unknown` does not have.
@@ -41,6 +41,16 @@ pub(super) fn run(
     remedy: &'static str,
     progress: &Progress<'_>,
 ) -> Result<Vec<String>, Error> {
+    run_saying(command, what, remedy, progress, EVERY)
+}
+
+fn run_saying(
+    command: &mut Command,
+    what: &str,
+    remedy: &'static str,
+    progress: &Progress<'_>,
+    every: Duration,
+) -> Result<Vec<String>, Error> {
     let shown = shown(command);
     let failed = |source: std::io::Error| match source.kind() {
         ErrorKind::NotFound => {
@@ -60,14 +70,14 @@ pub(super) fn run(
             scope.spawn(|| collect(stderr, &lines));
         }
         let started = Instant::now();
-        let mut next = EVERY;
+        let mut next = every;
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }
             if started.elapsed() >= next {
                 progress(&format!("worker   {what} … {} s", started.elapsed().as_secs()));
-                next += EVERY;
+                next += every;
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -109,9 +119,9 @@ fn command_name(shown: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::{process::Command, sync::Mutex};
+    use std::{process::Command, sync::Mutex, time::Duration};
 
-    use super::{super::Error, run};
+    use super::{super::Error, run, run_saying};
 
     fn shell(script: &str) -> Result<Vec<String>, Error> {
         run(Command::new("sh").args(["-c", script]), "trying", "Get a shell.", &|_| {})
@@ -142,7 +152,8 @@ mod tests {
     fn a_slow_step_says_so() {
         let said = Mutex::new(Vec::new());
         let progress = |line: &str| said.lock().unwrap().push(line.to_owned());
-        run(Command::new("sleep").arg("5.3"), "sleeping", "", &progress).unwrap();
-        assert_eq!(*said.lock().unwrap(), ["worker   sleeping … 5 s"]);
+        let every = Duration::from_millis(1_050);
+        run_saying(Command::new("sleep").arg("1.5"), "sleeping", "", &progress, every).unwrap();
+        assert_eq!(*said.lock().unwrap(), ["worker   sleeping … 1 s"]);
     }
 }

@@ -7,6 +7,7 @@
 
 mod assets;
 mod cargo_programs;
+mod chromium;
 mod command;
 mod error;
 mod node;
@@ -22,6 +23,7 @@ use std::{
 };
 
 pub use assets::{Assets, MAX_FILE_BYTES, MAX_FILES, MAX_RULES, headers_file, publish};
+pub use chromium::chromium;
 pub use error::Error;
 pub use worker::{Bundle, MAX_GZIPPED_BYTES, Worker};
 pub use wrangler::{DryRun, Wrangler};

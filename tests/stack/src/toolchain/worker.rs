@@ -101,7 +101,8 @@ impl Toolchain {
             return Ok(bundle);
         }
         let what = "building the Worker";
-        progress(&format!("worker   {what} …"));
+        let first = if worker.target.exists() { "" } else { " (the first time about 1 min)" };
+        progress(&format!("worker   {what}{first} …"));
         // A build that was killed leaves its folder, and worker-build waits for it; we hold the lock, so it is nobody's.
         for stale in [worker.out.join(".tmp"), stamp.clone()] {
             let _ = fs::remove_dir_all(&stale).or_else(|_| fs::remove_file(&stale));
@@ -112,6 +113,8 @@ impl Toolchain {
         independent(&mut build)
             .current_dir(&worker.crate_folder)
             .env("PATH", &self.path)
+            // Its own stack would push the compiler's message out of the last lines.
+            .env("RUST_BACKTRACE", "0")
             .env("CARGO_TARGET_DIR", &worker.target)
             .env("WASM_BINDGEN_BIN", &self.wasm_bindgen)
             .env("WASM_OPT_BIN", bin.join("wasm-opt"))

@@ -1,0 +1,91 @@
+//! Health: the monitor asks `/api/health` through everything and learns which way it came; systemd and load balancers ask the private
+//! listener. The answer is never from a cache. Going down, the gateway finishes what it has begun.
+
+use serde_json::{Value, json};
+use stack::gateway::Gateway;
+
+use crate::answer::send;
+use crate::own::{App, Own};
+use crate::site::{Host, Site};
+
+cases![
+    the_monitor_is_told_the_way,
+    the_answer_is_never_stored,
+    the_private_listener,
+    an_app_that_is_down_is_said on Native,
+    draining_finishes_what_has_begun on Native,
+];
+
+async fn the_monitor_is_told_the_way(site: &Site) {
+    let answer = site.fetch("/api/health").await;
+    assert_eq!((answer.status, answer.field("content-type")), (200, "application/json"));
+    let mut health: Value = answer.json();
+    assert!(health["uptime_seconds"].take().as_u64().is_some_and(|up| up < 3600), "{}", answer.text());
+    let via = match site.host {
+        Host::Native => "direct",
+        Host::Worker => "edge-signed",
+    };
+    assert_eq!(
+        health,
+        json!({
+            "status": "Operational",
+            "via": via,
+            "uptime_seconds": null,
+            "services": [{ "name": "app", "sites": "*", "status": "Operational" }],
+            "external_monitoring": null,
+        })
+    );
+}
+
+async fn the_answer_is_never_stored(site: &Site) {
+    for _ in 0..2 {
+        let answer = site.fetch("/api/health").await;
+        assert_eq!(answer.field("cache-control"), "no-store");
+        assert!(!answer.head().contains("hit") && !answer.head().contains("stored"), "{}", answer.head());
+    }
+}
+
+async fn the_private_listener(site: &Site) {
+    let http = crate::site::client().build().expect("a client");
+    for (path, status, said) in [("/livez", 200, "alive\n"), ("/readyz", 200, "ready\n"), ("/", 404, "")] {
+        let answer = send(http.get(format!("{}{path}", site.stack.addresses.admin))).await;
+        assert_eq!((answer.status, answer.text()), (status, said), "{path}");
+    }
+    // And there only: on the site these are paths of the app.
+    assert_eq!(site.fetch("/readyz").await.status, 404);
+}
+
+async fn an_app_that_is_down_is_said(site: &Site) {
+    let own = Own::start(site, "[[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"");
+    let answer = loop {
+        let answer = send(own.get("/api/health")).await;
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    let health: Value = answer.json();
+    assert_eq!((answer.status, &health["status"]), (503, &"Issues Detected".into()));
+    assert_eq!(health["services"], json!([{ "name": "app", "sites": "*", "status": "Issues Detected" }]));
+    // The gateway itself is alive, and ready to say so.
+    assert_eq!(send(own.admin("/livez")).await.status, 200);
+}
+
+async fn draining_finishes_what_has_begun(site: &Site) {
+    let app = App::start().await;
+    let mut own =
+        Own::start(site, &format!("timeouts.drain = \"10s\"\n[[site]]\nhosts = [\"*\"]\napp = \"{}\"", app.address()));
+    assert_eq!(send(own.admin("/readyz")).await.status, 200);
+    let slow = tokio::spawn(send(own.get("/slow")));
+    let mut got = app.request().await;
+    assert!(got.head.starts_with("GET /slow HTTP/1.1\r\n"), "{}", got.head);
+
+    own.gateway.signal(rustix::process::Signal::TERM);
+    while send(own.admin("/readyz")).await.status != 503 {}
+    // Nobody new gets in; who was in is answered.
+    let late = own.get("/late").send().await;
+    assert!(late.is_err(), "{late:?}");
+    got.say("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await;
+    let answer = slow.await.expect("no panic");
+    assert_eq!((answer.status, answer.text()), (200, "done"));
+    assert_eq!(tokio::task::block_in_place(|| Gateway::stop(&mut own.gateway)), Some(0));
+}

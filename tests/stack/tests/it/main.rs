@@ -1,0 +1,42 @@
+//! The end-to-end suite: the same cases against the edge on both of its hosts, with real parts only. The Worker runs in workerd, the gateway is
+//! a process of its own that speaks TLS, behind it stand the demo app and an object storage.
+//!
+//! `cargo test -p stack --test it -- worker::cache` runs a part of it; a host whose cases are not selected is never started. A case
+//! is one async fn that takes a [`Site`](site::Site), and its name in the module's `cases!`. Where a runtime makes the hosts differ, the case says
+//! so in a `match site.host`, with the reason.
+
+#[macro_use]
+mod runner;
+
+mod answer;
+mod own;
+mod raw;
+mod site;
+
+mod assets;
+mod cache;
+mod errors;
+mod files;
+mod health;
+mod paths;
+mod requests;
+mod snapshots;
+mod streams;
+mod trust;
+mod webhooks;
+
+fn main() -> std::process::ExitCode {
+    runner::run(&[
+        requests::CASES,
+        paths::CASES,
+        cache::CASES,
+        assets::CASES,
+        streams::CASES,
+        errors::CASES,
+        trust::CASES,
+        files::CASES,
+        health::CASES,
+        webhooks::CASES,
+        snapshots::CASES,
+    ])
+}
