@@ -17,23 +17,16 @@ pub struct Answer<F, B> {
 pub trait FieldsMut: Fields + Sized {
     /// An empty section.
     fn empty() -> Self;
+    /// The section of a stored answer.
+    fn of_meta(meta: &Meta) -> Self;
     /// Adds a line; `name` is lower-case. A value that can't stand in a header is left out.
-    fn append(&mut self, name: &str, value: &[u8]);
+    fn append(&mut self, name: &'static str, value: &[u8]);
     /// Removes every line of that name.
     fn remove(&mut self, name: &str);
 
     /// Puts one line in place of all of that name.
-    fn set(&mut self, name: &str, value: &str) {
+    fn set(&mut self, name: &'static str, value: &str) {
         self.remove(name);
         self.append(name, value.as_bytes());
-    }
-
-    /// The section of a stored answer.
-    fn of_meta(meta: &Meta) -> Self {
-        let mut fields = Self::empty();
-        for (name, value) in meta.iter() {
-            fields.append(name, value);
-        }
-        fields
     }
 }

@@ -94,7 +94,7 @@ pub fn refuse<H: Host>(host: &H, refused: &Refused) -> Answer<H::Fields, H::Body
     for (name, value) in reply.fields {
         fields.append(name, value.as_bytes());
     }
-    fields.append(header::REQUEST_ID, refused.id.to_string().as_bytes());
+    fields.append(header::REQUEST_ID, refused.id.text().as_str().as_bytes());
     Answer { status: refused.problem.status(), fields, body: host.text(reply.body) }
 }
 
@@ -156,7 +156,7 @@ fn finish<H: Host>(
     phase: Option<Phase>,
     problem: Option<Problem>,
 ) -> Answered<H> {
-    answer.fields.set(header::REQUEST_ID, &exchange.id.to_string());
+    answer.fields.set(header::REQUEST_ID, exchange.id.text().as_str());
     if let Some(phase) = phase {
         let mut said = String::with_capacity(64);
         // Writing to a String does not fail.

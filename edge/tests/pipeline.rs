@@ -25,7 +25,10 @@ impl FieldsMut for Headers {
     fn empty() -> Self {
         Self::default()
     }
-    fn append(&mut self, name: &str, value: &[u8]) {
+    fn of_meta(meta: &Meta) -> Self {
+        Self(meta.iter().map(|(n, v)| (n.to_owned(), v.to_vec())).collect())
+    }
+    fn append(&mut self, name: &'static str, value: &[u8]) {
         self.0.push((name.to_owned(), value.to_vec()));
     }
     fn remove(&mut self, name: &str) {

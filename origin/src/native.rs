@@ -10,7 +10,7 @@ use cache::{Fields, Index, Meta, PrimaryKey, Store, Stored, Timestamp};
 use contract::{Problem, header};
 use edge::{Answer, Exchange, FieldsMut, Head, Host};
 use http::header::{CONNECTION, HOST, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
@@ -41,9 +41,19 @@ impl FieldsMut for HeaderFields {
         Self(HeaderMap::with_capacity(16))
     }
 
-    fn append(&mut self, name: &str, value: &[u8]) {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
-            self.0.append(name, value);
+    fn of_meta(meta: &Meta) -> Self {
+        let mut fields = Self::empty();
+        for (name, value) in meta.iter() {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+                fields.0.append(name, value);
+            }
+        }
+        fields
+    }
+
+    fn append(&mut self, name: &'static str, value: &[u8]) {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            self.0.append(HeaderName::from_static(name), value);
         }
     }
 
@@ -202,7 +212,7 @@ impl Native<'_> {
         }
         let mut onward = Request::new(body);
         *onward.method_mut() = parts.method;
-        *onward.uri_mut() = exchange.target.as_str().parse().map_err(|_| Problem::PathRefused)?;
+        *onward.uri_mut() = target(parts.uri, exchange)?;
         *onward.headers_mut() = headers;
         Ok(onward)
     }
@@ -229,6 +239,17 @@ impl Native<'_> {
         fields.set("cache-control", "private, no-store");
         Ok(Answer { status: 302, fields, body: Body::empty() })
     }
+}
+
+/// The target in origin form, after the one path rule: the client's own, where the rule changed nothing.
+fn target(uri: Uri, exchange: &Exchange) -> Result<Uri, Problem> {
+    let mut parts = uri.into_parts();
+    (parts.scheme, parts.authority) = (None, None);
+    match &parts.path_and_query {
+        Some(same) if same.as_str() == exchange.target.as_str() => {}
+        _ => parts.path_and_query = Some(exchange.target.as_str().parse().map_err(|_| Problem::PathRefused)?),
+    }
+    Uri::from_parts(parts).map_err(|_| Problem::PathRefused)
 }
 
 /// Whether a request asks for another protocol on its connection (RFC 9110 section 7.8).

@@ -1,6 +1,6 @@
 //! A header section as it crosses between JavaScript and WASM: one string of alternating names and values, a line each.
 
-use cache::Fields;
+use cache::{Fields, Meta};
 
 use crate::FieldsMut;
 
@@ -32,6 +32,18 @@ impl Lines {
             }
         }
         Self { text, lines }
+    }
+
+    fn push(&mut self, name: &str, value: &[u8]) {
+        let Ok(value) = core::str::from_utf8(value) else { return };
+        if value.contains(['\n', '\r', '\0']) {
+            return;
+        }
+        let start = self.text.len();
+        self.text.push_str(name);
+        let middle = self.text.len();
+        self.text.push_str(value);
+        self.lines.push(Line { name: (start, middle), value: (middle, self.text.len()) });
     }
 
     fn at(&self, (start, end): (usize, usize)) -> &str {
@@ -73,16 +85,16 @@ impl FieldsMut for Lines {
         Self { text: String::with_capacity(512), lines: Vec::with_capacity(16) }
     }
 
-    fn append(&mut self, name: &str, value: &[u8]) {
-        let Ok(value) = core::str::from_utf8(value) else { return };
-        if value.contains(['\n', '\r', '\0']) {
-            return;
+    fn of_meta(meta: &Meta) -> Self {
+        let mut lines = Self::empty();
+        for (name, value) in meta.iter() {
+            lines.push(name, value);
         }
-        let start = self.text.len();
-        self.text.push_str(name);
-        let middle = self.text.len();
-        self.text.push_str(value);
-        self.lines.push(Line { name: (start, middle), value: (middle, self.text.len()) });
+        lines
+    }
+
+    fn append(&mut self, name: &'static str, value: &[u8]) {
+        self.push(name, value);
     }
 
     fn remove(&mut self, name: &str) {

@@ -14,6 +14,7 @@ mod raw;
 mod site;
 
 mod assets;
+mod bounds;
 mod cache;
 mod errors;
 mod files;
@@ -32,6 +33,7 @@ fn main() -> std::process::ExitCode {
         cache::CASES,
         assets::CASES,
         streams::CASES,
+        bounds::CASES,
         errors::CASES,
         trust::CASES,
         files::CASES,

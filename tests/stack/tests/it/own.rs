@@ -82,6 +82,12 @@ impl Own {
         address.trim_start_matches("https://").parse().expect("an address")
     }
 
+    /// Where it listens in clear text.
+    pub(crate) fn http(&self) -> SocketAddr {
+        let address = self.gateway.address("http").expect("an address");
+        address.trim_start_matches("http://").parse().expect("an address")
+    }
+
     /// Its log line of a request.
     #[track_caller]
     pub(crate) fn line(&self, id: &str) -> Value {
