@@ -1,5 +1,8 @@
 //! `cargo measure`: what a request costs on its way, in CPU of gateway and workerd. Writes docs/benchmarks/path.json.
 //!
+//! workerd runs under miniflare here, whose simulators of the cache, the assets and the router work in the same process: its
+//! figures bound what the Worker costs from above, and the gateway's are its own.
+//!
 //! Rounds of all cases interleave, so that the machine's moods meet each alike. Bounded: about a minute.
 
 use std::net::SocketAddr;
@@ -46,9 +49,15 @@ async fn measure() -> Result<Report, String> {
     let workerd = worker.workerd.as_ref().and_then(stack::workerd::Workerd::pid).ok_or("no process of workerd")?;
     let subjects = [
         Subject { name: "gateway, native edge", pid: native.gateway.pid(), address: address(&native.addresses.edge)? },
-        Subject { name: "workerd, Worker", pid: workerd, address: address(&worker.addresses.edge)? },
+        Subject {
+            name: "workerd, with miniflare's simulators",
+            pid: workerd,
+            address: address(&worker.addresses.edge)?,
+        },
     ];
+    // The asset never reaches our Worker: in workerd it shows what miniflare's router, assets and cache cost by themselves.
     let tasks = [
+        ("static asset", "/static/favicon.svg"),
         ("passed through, 1 KiB", "/bytes/1024"),
         ("passed through, 64 KiB", "/bytes/65536"),
         ("hit, 1 KiB", "/bytes/1024?cache"),
