@@ -46,7 +46,12 @@ pub(crate) async fn hold(
     let address = address.ip().to_canonical();
     let timeouts = &core.gateway.config.timeouts;
     let Some(identity) = identity else {
-        let http2 = tokio::time::timeout(timeouts.head.0, begins_http2(&stream)).await.unwrap_or(false);
+        let mut drain = core.gateway.draining.clone();
+        let http2 = tokio::select! {
+            begins = tokio::time::timeout(timeouts.head.0, begins_http2(&stream)) => begins.unwrap_or(false),
+            // It has said nothing yet, so nothing is lost.
+            () = draining(&mut drain) => return,
+        };
         return converse(core, stream, Peer { address, certified: false, tls: false }, http2).await;
     };
     match identity.accept(&core.gateway.sites, stream, timeouts.handshake.0).await {

@@ -12,7 +12,7 @@ use crate::limits::concurrency::Concurrency;
 use crate::limits::connections::Connections;
 use crate::sites::Sites;
 use crate::store::EntryStore;
-use crate::upstream::Pool;
+use crate::upstream::{Held, Pool};
 
 /// The gateway's state, shared by all cores.
 pub struct Gateway {
@@ -30,6 +30,8 @@ pub struct Gateway {
     pub(crate) connections: Arc<Connections>,
     /// How many requests may be with a site's app, by the site's number; sites with one app share it.
     pub(crate) concurrency: Vec<Arc<Concurrency>>,
+    /// The requests that wait for an app.
+    pub(crate) held: Held,
 }
 
 impl Gateway {
@@ -45,6 +47,7 @@ impl Gateway {
         });
         Arc::new(Self {
             connections,
+            held: Held::new(limits.held),
             concurrency: concurrency.collect(),
             sites: Sites::new(config.sites.clone()),
             store: EntryStore::new(&config.cache),

@@ -158,13 +158,13 @@ impl Host for Native<'_> {
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
         let timeouts = &self.gateway.config.timeouts;
         let permit = match self.concurrency {
-            Some(concurrency) => Some(concurrency.enter(Instant::now()).ok_or(Problem::Overloaded)?),
+            Some(concurrency) => Some(concurrency.enter().ok_or(Problem::Overloaded)?),
             None => None,
         };
-        let (response, lease) =
-            upstream::send(&self.core.pool, &self.site.app, request, timeouts.connect.0, timeouts.answer.0).await?;
+        let upstream::Answered { response, lease, sent } =
+            upstream::send(&self.core.pool, &self.gateway.held, &self.site.app, request, timeouts).await?;
         if let Some(permit) = permit {
-            permit.answered(Instant::now());
+            permit.answered(sent, Instant::now());
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = upgrade.ok_or(Problem::AppInvalid)?;

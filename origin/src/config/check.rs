@@ -111,6 +111,7 @@ fn limits(limits: &Limits, faults: &mut Vec<Fault>) {
         ("limits.connections", limits.connections, 1),
         ("limits.connections_per_client", limits.connections_per_client, 1),
         ("limits.in_flight", limits.in_flight, 32),
+        ("limits.held", limits.held, 1),
     ] {
         if value < least {
             faults.push(Fault::new(key, format!("{value} is too few: write {least} or more")));

@@ -127,6 +127,8 @@ pub struct Limits {
     /// Requests with one app at once, at least 32: the most to which the limit grows that follows the app's speed; past the
     /// limit 503.
     pub in_flight: u32,
+    /// Requests that wait at once for apps that refuse connections; past it 503.
+    pub held: u32,
 }
 
 impl Default for Limits {
@@ -139,6 +141,7 @@ impl Default for Limits {
             connections: 20_000,
             connections_per_client: 1_000,
             in_flight: 2_000,
+            held: 1_000,
         }
     }
 }
@@ -153,6 +156,8 @@ pub struct Timeouts {
     pub head: Span,
     /// For a connection to an app; past it 502.
     pub connect: Span,
+    /// For an app that refuses connections, as while it restarts: requests wait for it; past it 502.
+    pub hold: Span,
     /// From a request without a body to the head of the app's answer; past it 504.
     pub answer: Span,
     /// For requests in flight after SIGTERM.
@@ -162,6 +167,13 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let secs = |s| Span(Duration::from_secs(s));
-        Self { handshake: secs(10), head: secs(30), connect: secs(3), answer: secs(60), drain: secs(30) }
+        Self {
+            handshake: secs(10),
+            head: secs(30),
+            connect: secs(3),
+            hold: secs(10),
+            answer: secs(60),
+            drain: secs(30),
+        }
     }
 }

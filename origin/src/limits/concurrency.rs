@@ -48,7 +48,6 @@ struct Window {
 #[derive(Debug)]
 pub(crate) struct Permit {
     of: Arc<Concurrency>,
-    since: Instant,
     in_flight: u32,
 }
 
@@ -68,14 +67,14 @@ impl Concurrency {
     }
 
     /// Lets a request through, or `None` where there are enough.
-    pub(crate) fn enter(self: &Arc<Self>, now: Instant) -> Option<Permit> {
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Permit> {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         if before >= self.limit.load(Ordering::Relaxed) {
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
             self.refused.store(true, Ordering::Relaxed);
             return None;
         }
-        Some(Permit { of: Arc::clone(self), since: now, in_flight: before + 1 })
+        Some(Permit { of: Arc::clone(self), in_flight: before + 1 })
     }
 
     /// The limit as it stands.
@@ -86,11 +85,11 @@ impl Concurrency {
 }
 
 impl Permit {
-    /// The app has answered at `now`.
-    pub(crate) fn answered(self, now: Instant) {
+    /// The app has answered at `now` what was sent to it at `sent`.
+    pub(crate) fn answered(self, sent: Instant, now: Instant) {
         let limit = {
             let mut window = self.of.window.lock().unwrap_or_else(PoisonError::into_inner);
-            window.answer(now - self.since, self.in_flight, now, f64::from(self.of.most), &self.of.refused)
+            window.answer(now - sent, self.in_flight, now, f64::from(self.of.most), &self.of.refused)
         };
         if let Some(limit) = limit {
             self.of.limit.store(limit, Ordering::Relaxed);
@@ -141,8 +140,8 @@ mod tests {
         let start = Instant::now();
         let concurrency = Concurrency::new(limit, start);
         let cores = 10;
-        let mut queue: VecDeque<Permit> = VecDeque::new();
-        let mut working: Vec<(u32, Permit)> = Vec::new();
+        let mut queue: VecDeque<(Instant, Permit)> = VecDeque::new();
+        let mut working: Vec<(u32, (Instant, Permit))> = Vec::new();
         let (mut answered, mut refused, mut owed) = (0, 0, 0);
         for milli in 0..seconds * 1000 {
             let now = start + Duration::from_millis(milli.into());
@@ -151,15 +150,15 @@ mod tests {
             }
             let done;
             (done, working) = working.into_iter().partition(|(until, _)| *until <= milli);
-            for (_, permit) in done {
-                permit.answered(now);
+            for (_, (sent, permit)) in done {
+                permit.answered(sent, now);
                 answered += 1;
             }
             owed += per_second;
             while owed >= 1000 {
                 owed -= 1000;
-                match concurrency.enter(now) {
-                    Some(permit) => queue.push_back(permit),
+                match concurrency.enter() {
+                    Some(permit) => queue.push_back((now, permit)),
                     None => refused += 1,
                 }
             }
@@ -195,8 +194,8 @@ mod tests {
         let step = |took: u64, from: u64| {
             for n in 0..3000 {
                 let now = start + Duration::from_millis(from + n * 10);
-                let permits: Vec<_> = (0..300).filter_map(|_| concurrency.enter(now)).collect();
-                permits.into_iter().for_each(|p| p.answered(now + Duration::from_millis(took)));
+                let permits: Vec<_> = (0..300).filter_map(|_| concurrency.enter()).collect();
+                permits.into_iter().for_each(|p| p.answered(now, now + Duration::from_millis(took)));
             }
             concurrency.limit()
         };
@@ -211,7 +210,7 @@ mod tests {
         let now = Instant::now();
         let concurrency = Concurrency::new(LEAST, now);
         for _ in 0..3 {
-            let all: Vec<_> = std::iter::from_fn(|| concurrency.enter(now)).collect();
+            let all: Vec<_> = std::iter::from_fn(|| concurrency.enter()).collect();
             assert_eq!(all.len(), LEAST as usize);
         }
     }

@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use contract::Problem;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
@@ -16,21 +15,43 @@ use crate::config::AppAddress;
 /// The largest head of an app's answer, and so the size of the read buffer.
 const MAX_BUFFER: usize = 64 << 10;
 
-pub(super) async fn connect(pool: &Pool, app: &AppAddress, within: Duration) -> Result<Lease, Problem> {
-    match tokio::time::timeout(within, open(app)).await {
-        Ok(Ok(sender)) => Ok(pool.lease(app, sender)),
-        Ok(Err(error)) => {
-            tracing::warn!(app = %app, %error, "cannot connect to the app");
-            Err(Problem::AppUnreachable)
-        }
-        Err(_) => {
-            tracing::warn!(app = %app, within = ?within, "connecting to the app takes too long");
-            Err(Problem::AppUnreachable)
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoConnection {
+    /// Nobody listens there, as long as an app restarts.
+    Refused,
+    /// Anything else: waiting would not help.
+    Failed,
+}
+
+impl From<&io::Error> for NoConnection {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            // A Unix socket's file is missing while its app is.
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Self::Refused,
+            _ => Self::Failed,
         }
     }
 }
 
-async fn open(app: &AppAddress) -> io::Result<SendRequest<Body>> {
+pub(super) async fn connect(pool: &Pool, app: &AppAddress, within: Duration) -> Result<Lease, NoConnection> {
+    match tokio::time::timeout(within, open(app)).await {
+        Ok(Ok(sender)) => Ok(pool.lease(app, sender)),
+        Ok(Err(error)) => {
+            let why = NoConnection::from(&error);
+            if why == NoConnection::Failed {
+                tracing::warn!(app = %app, %error, "cannot connect to the app");
+            }
+            Err(why)
+        }
+        Err(_) => {
+            tracing::warn!(app = %app, within = ?within, "connecting to the app takes too long");
+            Err(NoConnection::Failed)
+        }
+    }
+}
+
+pub(super) async fn open(app: &AppAddress) -> io::Result<SendRequest<Body>> {
     match app {
         AppAddress::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;

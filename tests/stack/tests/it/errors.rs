@@ -159,11 +159,12 @@ async fn the_app_does_not_answer_in_time(site: &Site) {
 }
 
 async fn the_app_is_not_there(site: &Site) {
-    let own = Own::start(site, "[[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"");
+    let own = Own::start(site, "timeouts.hold = \"100ms\"\n[[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"");
     let answer = send(own.get("/")).await;
     answer.assert_problem(502, "app-unreachable");
     assert_page(&send(own.get("/").header("accept", "text/html")).await, 502, "app-unreachable");
-    let own = Own::start(site, "[[site]]\nhosts = [\"*\"]\napp = \"unix:/nowhere/app.sock\"");
+    let own =
+        Own::start(site, "timeouts.hold = \"100ms\"\n[[site]]\nhosts = [\"*\"]\napp = \"unix:/nowhere/app.sock\"");
     send(own.get("/")).await.assert_problem(502, "app-unreachable");
 }
 

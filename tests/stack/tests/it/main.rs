@@ -21,6 +21,7 @@ mod files;
 mod health;
 mod paths;
 mod requests;
+mod restarts;
 mod snapshots;
 mod streams;
 mod trust;
@@ -34,6 +35,7 @@ fn main() -> std::process::ExitCode {
         assets::CASES,
         streams::CASES,
         bounds::CASES,
+        restarts::CASES,
         errors::CASES,
         trust::CASES,
         files::CASES,

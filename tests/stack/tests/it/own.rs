@@ -140,6 +140,14 @@ impl App {
 }
 
 impl Got {
+    /// Waits for the head of another request on the same connection.
+    pub(crate) async fn next_head(&mut self) {
+        self.head.clear();
+        while !self.head.ends_with("\r\n\r\n") {
+            self.head.push(char::from(self.stream.read_u8().await.expect("another request")));
+        }
+    }
+
     /// Says these bytes.
     pub(crate) async fn say(&mut self, bytes: &str) {
         self.stream.write_all(bytes.as_bytes()).await.expect("an open connection");
