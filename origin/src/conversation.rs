@@ -54,7 +54,7 @@ pub(crate) async fn hold(
         };
         return converse(core, stream, Peer { address, certified: false, tls: false }, http2).await;
     };
-    match identity.accept(&core.gateway.sites, stream, timeouts.handshake.0).await {
+    match identity.accept(stream, timeouts.handshake.0).await {
         Ok(shaken) => {
             let peer = Peer { address, certified: shaken.certified, tls: true };
             // Behind our zone's certificate are many clients, and on loopback a proxy of ours.

@@ -31,9 +31,7 @@ pub enum RunError {
 /// # Errors
 /// Names the key and the file.
 pub fn check_identity(config: &Config) -> Result<(), RunError> {
-    if let Some(tls) = &config.tls {
-        Identity::load(tls)?;
-    }
+    Identity::load(config)?;
     Ok(())
 }
 
@@ -42,7 +40,7 @@ pub fn check_identity(config: &Config) -> Result<(), RunError> {
 /// # Errors
 /// Whatever keeps it from starting.
 pub fn run(config: Config) -> Result<(), RunError> {
-    let identity = config.tls.as_ref().map(Identity::load).transpose()?.map(Arc::new);
+    let identity = Identity::load(&config)?.map(Arc::new);
     let cores = config.listen.cores;
     let mut own: Vec<Listeners> = (0..cores).map(|_| Listeners { https: vec![], http: vec![] }).collect();
     let mut addresses = Vec::new();
@@ -71,6 +69,9 @@ pub fn run(config: Config) -> Result<(), RunError> {
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     control.block_on(async {
         tokio::spawn(gateway.health.clone().watch());
+        if let Some(identity) = &identity {
+            tokio::spawn(Arc::clone(identity).watch());
+        }
         let mut admin = String::new();
         if let Some(private) = private {
             let private = tokio::net::TcpListener::from_std(private)?;

@@ -61,6 +61,12 @@ const CASES: &[(&str, &str)] = &[
     ),
     ("unknown trust", "{http}{site}trust = \"edge\"\n"),
     ("trust without client_ca", "{http}{site}trust = \"cloudflare\"\n"),
+    ("a site's certificate without its key", "{http}{site}cert = \"DIR/own.pem\"\n"),
+    ("a site's certificate without [tls]", "{http}{site}cert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\n"),
+    (
+        "limits out of range",
+        "{http}{site}[limits]\nbody = \"1B\"\nbody_rate = \"0B\"\nconnections = 0\nin_flight = 1\nheld = 0\n",
+    ),
     ("edge-only without client_ca and keys", "{http}{site}trust = \"edge-only\"\n"),
     ("static is a file", "{http}{site}static = \"DIR/edge.keys\"\n"),
     ("static is not there", "{http}{site}static = \"DIR/assets\"\n"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use contract::signature::{Keys, Window};
 
 use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection};
-use super::site::{HostPattern, Site, SiteSection, Trust};
+use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::{Config, Fault, bucket};
 
 pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
@@ -31,7 +31,8 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     }
     let edge = file.edge.and_then(|e| edge(e, &mut faults));
     let client_ca = file.tls.as_ref().is_some_and(|t| t.client_ca.is_some());
-    let sites = sites(file.site, client_ca, edge.is_some(), &mut faults);
+    let given = Given { tls: file.tls.is_some(), client_ca, keys: edge.is_some() };
+    let sites = sites(file.site, &given, &mut faults);
     let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
     if !faults.is_empty() {
         return Err(faults);
@@ -142,7 +143,14 @@ fn edge(section: EdgeSection, faults: &mut Vec<Fault>) -> Option<Edge> {
     }
 }
 
-fn sites(sections: Vec<SiteSection>, client_ca: bool, keys: bool, faults: &mut Vec<Fault>) -> Vec<Site> {
+/// What other sections give to sites.
+struct Given {
+    tls: bool,
+    client_ca: bool,
+    keys: bool,
+}
+
+fn sites(sections: Vec<SiteSection>, given: &Given, faults: &mut Vec<Fault>) -> Vec<Site> {
     if sections.is_empty() {
         faults.push(Fault::new("site", "there is none: add a [[site]] with hosts and app"));
     }
@@ -163,7 +171,7 @@ fn sites(sections: Vec<SiteSection>, client_ca: bool, keys: bool, faults: &mut V
                 Err(what) => fault(&format!("hosts[{m}]"), what),
             }
         }
-        if section.trust.needs_certificate() && !client_ca {
+        if section.trust.needs_certificate() && !given.client_ca {
             fault(
                 "trust",
                 format!(
@@ -172,7 +180,7 @@ fn sites(sections: Vec<SiteSection>, client_ca: bool, keys: bool, faults: &mut V
                 ),
             );
         }
-        if section.trust == Trust::EdgeOnly && !keys {
+        if section.trust == Trust::EdgeOnly && !given.keys {
             fault("trust", "\"edge-only\" needs an [edge] section with keys_file".to_owned());
         }
         if let Some(dir) = &section.assets
@@ -180,7 +188,24 @@ fn sites(sections: Vec<SiteSection>, client_ca: bool, keys: bool, faults: &mut V
         {
             fault("static", format!("`{}` is not a folder", dir.display()));
         }
-        sites.push(Site { hosts, app: section.app, trust: section.trust, assets: section.assets });
+        let identity = match (section.cert, section.key) {
+            (Some(cert), Some(key)) if given.tls => {
+                readable(&format!("site[{n}].cert"), &cert, faults);
+                readable(&format!("site[{n}].key"), &key, faults);
+                Some(KeyPair { cert, key })
+            }
+            (Some(_), Some(_)) => {
+                fault("cert", "needs a [tls] section, whose certificate all other hosts show".to_owned());
+                None
+            }
+            (None, None) => None,
+            (cert, _) => {
+                let (there, missing) = if cert.is_some() { ("cert", "key") } else { ("key", "cert") };
+                fault(there, format!("needs {missing} beside it: a certificate and its private key go together"));
+                None
+            }
+        };
+        sites.push(Site { hosts, app: section.app, trust: section.trust, assets: section.assets, identity });
     }
     sites
 }

@@ -17,6 +17,8 @@ pub(super) struct SiteSection {
     pub(super) trust: Trust,
     #[serde(rename = "static")]
     pub(super) assets: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 /// Which connections a site serves.
@@ -61,6 +63,17 @@ pub struct Site {
     pub trust: Trust,
     /// The folder whose files are served under `/static/` where no Cloudflare stands before us.
     pub assets: Option<PathBuf>,
+    /// A certificate of its own, where it does not show that of `[tls]`.
+    pub identity: Option<KeyPair>,
+}
+
+/// A certificate and its private key, as PEM files.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    /// The certificate and its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// A host name, a wildcard over one or more labels, or any host at all. Without port.

@@ -1,6 +1,7 @@
 //! Listening sockets: one per address and core, all on the same port (SO_REUSEPORT), so that the kernel spreads the
 //! connections and no core hands one to another.
 
+mod certificates;
 mod framing;
 mod guard;
 mod tls;
@@ -10,9 +11,9 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub(crate) use certificates::IdentityError;
 pub(crate) use guard::{Guard, Switched};
 pub(crate) use tls::Identity;
-pub(crate) use tls::IdentityError;
 
 /// Connections that may wait to be accepted, per socket.
 const BACKLOG: i32 = 1024;

@@ -1,27 +1,41 @@
-//! TLS by rustls. The name a client asks for (SNI) decides, before the handshake ends, whether it must show our zone's
-//! client certificate.
+//! TLS by rustls. The name a client asks for (SNI) decides, before the handshake ends, which certificate it sees and
+//! whether it must show our zone's client certificate.
 
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::{Tls, Trust};
-use crate::sites::Sites;
+use super::certificates::{Certificates, IdentityError, Loaded, authorities};
+use crate::config::{Config, Tls, Trust};
 
-/// Our certificate, in two postures.
+/// How often the files are looked at. A pair is replaced one file after the other: it is read once nothing has changed from
+/// one look to the next.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Our certificates, in two postures.
 pub(crate) struct Identity {
+    tls: Tls,
+    certificates: Arc<Certificates>,
     anyone: Arc<ServerConfig>,
     /// Demands a certificate of our zone's authority.
-    certified: Option<Arc<ServerConfig>>,
+    certified: Option<ArcSwap<Certified>>,
+}
+
+struct Certified {
+    authorities: Vec<CertificateDer<'static>>,
+    config: Arc<ServerConfig>,
 }
 
 /// A finished handshake.
@@ -33,86 +47,75 @@ pub(crate) struct Handshake {
     pub(crate) http2: bool,
 }
 
-/// Files that do not make an identity.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// A file can't be read as PEM.
-    #[error("{key}: `{path}` is not a PEM file with {what}: {error}")]
-    Pem {
-        /// The key in the configuration.
-        key: &'static str,
-        /// The file.
-        path: String,
-        /// What it should hold.
-        what: &'static str,
-        /// What the parser says.
-        error: rustls_pki_types::pem::Error,
-    },
-    /// The certificate and the key, or the authority, are not usable.
-    #[error("{key}: {error}")]
-    Unusable {
-        /// The key in the configuration.
-        key: &'static str,
-        /// What rustls says.
-        error: String,
-    },
-}
+/// What tells a changed file from the one that was read.
+type Stamp = Option<(i64, i64, u64, u64)>;
 
 impl Identity {
-    /// Reads the files of a configuration.
-    pub(crate) fn load(tls: &Tls) -> Result<Self, IdentityError> {
-        let chain = certificates("tls.cert", &tls.cert)?;
-        let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| IdentityError::Pem {
-            key: "tls.key",
-            path: tls.key.display().to_string(),
-            what: "a private key",
-            error,
-        })?;
-        let unusable = |key, error: &dyn std::fmt::Display| IdentityError::Unusable { key, error: error.to_string() };
-        let mut anyone = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(chain.clone(), key.clone_key())
-            .map_err(|e| unusable("tls.cert", &format!("certificate and key do not fit: {e}")))?;
-        anyone.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    /// Reads the files of a configuration; nothing where it has no `[tls]`.
+    pub(crate) fn load(config: &Config) -> Result<Option<Self>, IdentityError> {
+        let Some(tls) = &config.tls else { return Ok(None) };
+        let certificates = Arc::new(Certificates::load(tls, config)?);
         let certified = match &tls.client_ca {
             None => None,
-            Some(path) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates("tls.client_ca", path)? {
-                    roots.add(certificate).map_err(|e| unusable("tls.client_ca", &e))?;
-                }
-                let verifier =
-                    WebPkiClientVerifier::builder(roots.into()).build().map_err(|e| unusable("tls.client_ca", &e))?;
-                let mut config = ServerConfig::builder()
-                    .with_client_cert_verifier(verifier)
-                    .with_single_cert(chain, key)
-                    .map_err(|e| unusable("tls.cert", &e))?;
-                config.alpn_protocols.clone_from(&anyone.alpn_protocols);
-                Some(Arc::new(config))
-            }
+            Some(path) => Some(ArcSwap::from_pointee(Certified::load(path, &certificates)?)),
         };
-        Ok(Self { anyone: Arc::new(anyone), certified })
+        let anyone = posture(Arc::clone(&certificates), None)?;
+        Ok(Some(Self { tls: tls.clone(), certificates, anyone, certified }))
+    }
+
+    /// Reads the files again. Where one is not usable, all stays as it was.
+    fn reload(&self) -> Result<(), IdentityError> {
+        let loaded = Loaded::read(&self.tls, self.certificates.sites())?;
+        if let (Some(certified), Some(path)) = (&self.certified, &self.tls.client_ca) {
+            let new = Certified::load(path, &self.certificates)?;
+            // Another authority also ends the sessions that the old one's clients could resume.
+            if new.authorities != certified.load().authorities {
+                certified.store(Arc::new(new));
+            }
+        }
+        self.certificates.replace(loaded);
+        Ok(())
+    }
+
+    /// Takes over what changes in the files, for as long as the runtime lives.
+    pub(crate) async fn watch(self: Arc<Self>) {
+        let mut looks = tokio::time::interval(LOOK);
+        let (mut read, mut seen) = (self.stamps(), self.stamps());
+        loop {
+            looks.tick().await;
+            let now = self.stamps();
+            if now != read && now == seen {
+                // Also when it fails: it is said once, and tried again when the files change.
+                read.clone_from(&now);
+                match self.reload() {
+                    Ok(()) => tracing::info!("the certificates have changed and are in use"),
+                    Err(error) => tracing::error!(%error, "changed certificates are not usable; the old ones stay"),
+                }
+            }
+            seen = now;
+        }
+    }
+
+    fn stamps(&self) -> Vec<Stamp> {
+        let own = self.certificates.sites().all().iter().filter_map(|s| s.identity.as_ref());
+        let own = own.flat_map(|pair| [&pair.cert, &pair.key]);
+        let files = [&self.tls.cert, &self.tls.key].into_iter().chain(&self.tls.client_ca).chain(own);
+        let stamp = |path: &PathBuf| {
+            let file = std::fs::metadata(path).ok()?;
+            Some((file.mtime(), file.mtime_nsec(), file.ino(), file.len()))
+        };
+        files.map(stamp).collect()
     }
 
     /// Shakes hands, within a time.
-    pub(crate) async fn accept(&self, sites: &Sites, stream: TcpStream, within: Duration) -> io::Result<Handshake> {
-        tokio::time::timeout(within, self.shake(sites, stream))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    pub(crate) async fn accept(&self, stream: TcpStream, within: Duration) -> io::Result<Handshake> {
+        tokio::time::timeout(within, self.shake(stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn shake(&self, sites: &Sites, stream: TcpStream) -> io::Result<Handshake> {
+    async fn shake(&self, stream: TcpStream) -> io::Result<Handshake> {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
-        let trust = start.client_hello().server_name().map_or_else(
-            // Without a name it may be any site's: the strictest decides.
-            || sites.all().iter().map(|s| s.trust).find(|t| t.needs_certificate()),
-            |name| sites.find(name).and_then(|n| sites.all().get(n)).map(|s| s.trust),
-        );
-        let config = match &self.certified {
-            Some(certified) if trust.is_some_and(Trust::needs_certificate) => certified,
-            _ => &self.anyone,
-        };
-        let stream = start.into_stream(Arc::clone(config)).await?;
+        let config = self.posture_for(start.client_hello().server_name());
+        let stream = start.into_stream(config).await?;
         let (_, connection) = stream.get_ref();
         Ok(Handshake {
             // The verifier has accepted whatever certificate is there.
@@ -121,13 +124,52 @@ impl Identity {
             stream,
         })
     }
+
+    fn posture_for(&self, name: Option<&str>) -> Arc<ServerConfig> {
+        let sites = self.certificates.sites();
+        let trust = name.map_or_else(
+            // Without a name it may be any site's: the strictest decides.
+            || sites.all().iter().map(|s| s.trust).find(|t| t.needs_certificate()),
+            |name| sites.find(name).and_then(|n| sites.all().get(n)).map(|s| s.trust),
+        );
+        match &self.certified {
+            Some(certified) if trust.is_some_and(Trust::needs_certificate) => Arc::clone(&certified.load().config),
+            _ => Arc::clone(&self.anyone),
+        }
+    }
 }
 
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    let bad = |error| IdentityError::Pem { key, path: path.display().to_string(), what: "certificates", error };
-    let all = CertificateDer::pem_file_iter(path).map_err(bad)?.collect::<Result<Vec<_>, _>>().map_err(bad)?;
-    if all.is_empty() {
-        return Err(bad(rustls_pki_types::pem::Error::NoItemsFound));
+impl Certified {
+    fn load(path: &Path, certificates: &Arc<Certificates>) -> Result<Self, IdentityError> {
+        let authorities = authorities("tls.client_ca", path)?;
+        let mut roots = RootCertStore::empty();
+        for authority in &authorities {
+            roots.add(authority.clone()).map_err(|e| IdentityError::unusable("tls.client_ca", &e))?;
+        }
+        Ok(Self { authorities, config: posture(Arc::clone(certificates), Some(roots))? })
     }
-    Ok(all)
+}
+
+/// A configuration of rustls that demands a client certificate of one of the `roots`, if there are any.
+///
+/// Each posture has tickets of its own: a session that began without a certificate does not resume where one is needed.
+/// A swap of our certificate leaves posture and tickets as they are.
+fn posture(certificates: Arc<Certificates>, roots: Option<RootCertStore>) -> Result<Arc<ServerConfig>, IdentityError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|e| IdentityError::unusable("tls", &e))?;
+    let builder = match roots {
+        None => builder.with_no_client_auth(),
+        Some(roots) => builder.with_client_cert_verifier(
+            // webpki also checks that the certificate is made for clients (RFC 5280 section 4.2.1.12).
+            WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+                .build()
+                .map_err(|e| IdentityError::unusable("tls.client_ca", &e))?,
+        ),
+    };
+    let mut config = builder.with_cert_resolver(certificates);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(|e| IdentityError::unusable("tls", &e))?;
+    Ok(Arc::new(config))
 }

@@ -5,9 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
+pub use rcgen::ExtendedKeyUsagePurpose;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 /// What one run's parts know each other by.
 pub struct Credentials {
@@ -76,13 +75,18 @@ impl Credentials {
 }
 
 /// An authority that lives for one run.
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    /// Its certificate, in PEM.
+    pub pem: String,
 }
 
 impl Authority {
-    fn new(name: &str) -> io::Result<Self> {
+    /// A new authority of that name.
+    ///
+    /// # Errors
+    /// A key that can't be made.
+    pub fn new(name: &str) -> io::Result<Self> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -92,7 +96,11 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), pem })
     }
 
-    fn issue(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> io::Result<(String, String)> {
+    /// A certificate for these names, and its key, both in PEM.
+    ///
+    /// # Errors
+    /// A name that can't stand in a certificate.
+    pub fn issue(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> io::Result<(String, String)> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).map_err(io::Error::other)?;

@@ -16,6 +16,7 @@ mod site;
 mod assets;
 mod bounds;
 mod cache;
+mod certificates;
 mod errors;
 mod files;
 mod health;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         assets::CASES,
         streams::CASES,
         bounds::CASES,
+        certificates::CASES,
         restarts::CASES,
         errors::CASES,
         trust::CASES,

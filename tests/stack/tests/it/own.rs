@@ -1,7 +1,7 @@
 //! A gateway of a case's own, for what takes another configuration, or the gateway's death; and an app that is driven by hand.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, RequestBuilder};
@@ -28,11 +28,16 @@ pub(crate) struct Own {
 impl Own {
     /// Starts it. `sections` are TOML, added to listeners on free ports, `[tls]`, `[edge]` and `[admin]`.
     pub(crate) fn start(site: &Site, sections: &str) -> Self {
+        Self::start_with_zone(site, &site.stack.credentials.files.client_ca, sections)
+    }
+
+    /// The same with another authority of the zone's client certificate.
+    pub(crate) fn start_with_zone(site: &Site, client_ca: &Path, sections: &str) -> Self {
         let files = &site.stack.credentials.files;
         let config = format!(
             "listen.https = [\"127.0.0.1:0\"]\nlisten.http = [\"127.0.0.1:0\"]\nadmin.listen = \"127.0.0.1:0\"\n\
              tls = {{ cert = {:?}, key = {:?}, client_ca = {:?} }}\nedge.keys_file = {:?}\n{sections}",
-            files.cert, files.key, files.client_ca, files.edge_keys,
+            files.cert, files.key, client_ca, files.edge_keys,
         );
         let folder = TempDir::new().expect("a folder");
         let path = folder.path().join("origin.toml");
