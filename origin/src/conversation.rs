@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     pub(crate) peer: Peer,
     /// To be set when it switches to another protocol.
     pub(crate) switched: Switched,
+    /// Its place among the open ones; whoever goes on with it after a switch keeps it.
+    pub(crate) place: Arc<Place>,
 }
 
 /// Holds one connection to its end.
@@ -52,7 +54,7 @@ pub(crate) async fn hold(
             // It has said nothing yet, so nothing is lost.
             () = draining(&mut drain) => return,
         };
-        return converse(core, stream, Peer { address, certified: false, tls: false }, http2).await;
+        return converse(core, stream, Peer { address, certified: false, tls: false }, place, http2).await;
     };
     match identity.accept(stream, timeouts.handshake.0).await {
         Ok(shaken) => {
@@ -61,7 +63,7 @@ pub(crate) async fn hold(
             if !peer.certified && !address.is_loopback() && !place.is_of(address) {
                 return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
             }
-            converse(core, shaken.stream, peer, shaken.http2).await;
+            converse(core, shaken.stream, peer, place, shaken.http2).await;
         }
         Err(error) => tracing::debug!(client.address = %address, %error, "no handshake"),
     }
@@ -84,7 +86,7 @@ async fn begins_http2(stream: &TcpStream) -> bool {
     }
 }
 
-async fn converse<I>(core: Arc<Core>, io: I, peer: Peer, http2: bool)
+async fn converse<I>(core: Arc<Core>, io: I, peer: Peer, place: Place, http2: bool)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -92,7 +94,7 @@ where
     let max_head = usize::try_from(core.gateway.config.limits.head.0).unwrap_or(BUFFER);
     let head_within = core.gateway.config.timeouts.head.0;
     let switched = Switched::default();
-    let connection = Connection { peer, switched: switched.clone() };
+    let connection = Connection { peer, switched: switched.clone(), place: Arc::new(place) };
     let service = service_fn(move |request| {
         let (core, connection) = (Arc::clone(&core), connection.clone());
         async move { Ok::<_, Infallible>(service::serve(&core, &connection, request).await) }

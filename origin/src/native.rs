@@ -18,6 +18,7 @@ use crate::config::Site;
 use crate::conversation::Connection;
 use crate::gateway::{Core, Gateway};
 use crate::limits::concurrency::Concurrency;
+use crate::limits::connections::Place;
 use crate::store::Entry;
 use crate::trust::Trusted;
 use crate::{assets, forwarded, health, storage, upstream};
@@ -169,7 +170,7 @@ impl Host for Native<'_> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = upgrade.ok_or(Problem::AppInvalid)?;
             self.connection.switched.set();
-            return Ok(switch(response, upgrade));
+            return Ok(switch(response, upgrade, Arc::clone(&self.connection.place)));
         }
         let (mut parts, body) = response.into_parts();
         let handoff = parts.headers.get(header::HANDOFF).cloned();
@@ -261,14 +262,16 @@ fn upgrade_of(request: &Request<Body>) -> bool {
         })
 }
 
-/// Joins the two connections once the client's has switched too.
+/// Joins the two connections once the client's has switched too. It keeps its `place` among the open ones.
 fn switch(
     mut response: Response<hyper::body::Incoming>,
     downstream: hyper::upgrade::OnUpgrade,
+    place: Arc<Place>,
 ) -> Answer<HeaderFields, Body> {
     let upstream = hyper::upgrade::on(&mut response);
     let started = Instant::now();
     tokio::spawn(async move {
+        let _place = place;
         let joined = async {
             let (downstream, upstream) = tokio::try_join!(downstream, upstream)?;
             let (mut downstream, mut upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));

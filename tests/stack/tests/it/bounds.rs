@@ -1,9 +1,10 @@
 //! What a client may send: exact framing, and within the limits. What is not gets its answer before the app sees a byte.
 //! On the gateway alone; before the Worker stands Cloudflare, which has refused such requests already.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixListener;
 
 use crate::answer::send;
@@ -18,6 +19,7 @@ cases![
     one_host on Native,
     a_body_too_large on Native,
     connections_in_all on Native,
+    a_web_socket_is_a_connection_too on Native,
     an_app_on_a_unix_socket on Native,
 ];
 
@@ -141,6 +143,21 @@ async fn connections_in_all(site: &Site) {
     let mut got = app.request().await;
     got.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(answer.await.expect("an answer").status, 200);
+}
+
+async fn a_web_socket_is_a_connection_too(site: &Site) {
+    let app = site.stack.addresses.app.trim_start_matches("http://");
+    let own = Own::start(site, &format!("limits.connections = 1\n[[site]]\nhosts = [\"*\"]\napp = \"{app}\""));
+    let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{}/ws", own.http())).await.expect("a WebSocket");
+    let mut second = tokio::net::TcpStream::connect(own.http()).await.expect("the system accepts before we do");
+    let mut byte = [0];
+    let ended = tokio::time::timeout(Duration::from_secs(5), second.read(&mut byte)).await.expect("closed at once");
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    drop(socket);
+    let until = Instant::now() + Duration::from_secs(5);
+    while own.get("/healthz").send().await.is_err() {
+        assert!(Instant::now() < until, "its place is never given back");
+    }
 }
 
 async fn an_app_on_a_unix_socket(site: &Site) {
