@@ -4,15 +4,16 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::access::Record;
-use crate::limits::upload::Upload;
+use crate::limits::upload::{Progress, Upload};
 use crate::store::Recorder;
-use crate::upstream::Lease;
+use crate::upstream::{Download, Lease};
 
 /// A body, and the access-log record that is written when its last byte has gone or its receiver has.
 pub struct Body {
@@ -25,8 +26,8 @@ enum Kind {
     Full(Bytes),
     /// From a client, on the way to an app.
     Upload(Box<Upload>),
-    /// From an app; the connection goes back to its pool at the end.
-    Upstream(Incoming, Option<Lease>),
+    /// From an app.
+    Download(Download),
     /// From an app, and recorded for the cache as it goes by.
     Recorded(Box<(Body, Option<Recorder>)>),
     /// From the cache: its chunks from the given one on.
@@ -47,6 +48,9 @@ pub enum BodyError {
     /// A client sends its body too slowly.
     #[error("the body comes slower than limits.body_rate")]
     TooSlow,
+    /// An app has stopped in the middle of its answer.
+    #[error("no byte came for timeouts.idle")]
+    Idle,
     /// One of our own routes failed.
     #[error("{0}")]
     Own(#[from] axum::Error),
@@ -79,13 +83,21 @@ impl Body {
         Self::of(Kind::Upload(Box::new(Upload::new(incoming, most, least_rate))))
     }
 
-    /// An app's body, with the connection it comes on.
-    pub(crate) fn upstream(incoming: Incoming, lease: Lease) -> Self {
+    /// An app's body, with the connection it comes on; it breaks off where no byte comes for `idle`.
+    pub(crate) fn upstream(incoming: Incoming, lease: Lease, idle: Duration) -> Self {
         if incoming.is_end_stream() {
             lease.give_back();
             return Self::empty();
         }
-        Self::of(Kind::Upstream(incoming, Some(lease)))
+        Self::of(Kind::Download(Download::new(incoming, lease, idle)))
+    }
+
+    /// How far a client's body has come; `None` where there is none.
+    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
+        match &self.kind {
+            Kind::Upload(upload) => Some(upload.progress()),
+            _ => None,
+        }
     }
 
     /// The same body, recorded as it goes by.
@@ -129,16 +141,7 @@ impl HttpBody for Body {
                 Some(Ok(Frame::data(bytes)))
             }
             Kind::Upload(upload) => ready!(upload.poll_frame(cx)),
-            Kind::Upstream(incoming, lease) => {
-                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
-                // Given back as soon as the last byte is here: the receiver may never ask for the end.
-                if (frame.is_none() || incoming.is_end_stream())
-                    && let Some(lease) = lease.take()
-                {
-                    lease.give_back();
-                }
-                frame.map(|f| f.map_err(Into::into))
-            }
+            Kind::Download(download) => ready!(download.poll_frame(cx)),
             Kind::Recorded(both) => {
                 let (body, recorder) = &mut **both;
                 let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
@@ -186,7 +189,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(_) => false,
             Kind::Upload(upload) => upload.is_end_stream(),
-            Kind::Upstream(incoming, _) => incoming.is_end_stream(),
+            Kind::Download(download) => download.is_end_stream(),
             Kind::Recorded(both) => both.0.is_end_stream(),
             Kind::Stored(chunks, next) => *next >= chunks.len(),
             Kind::Own(body) => body.is_end_stream(),
@@ -198,7 +201,7 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Upload(upload) => upload.size_hint(),
-            Kind::Upstream(incoming, _) => incoming.size_hint(),
+            Kind::Download(download) => download.size_hint(),
             Kind::Recorded(both) => both.0.size_hint(),
             Kind::Stored(chunks, next) => SizeHint::with_exact(chunks.iter().skip(*next).map(|c| c.len() as u64).sum()),
             Kind::Own(body) => body.size_hint(),

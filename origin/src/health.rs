@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::config::{AppAddress, Site};
+use crate::config::{self, AppAddress, Site};
 use crate::trust::Trusted;
 
 /// Where the monitor asks.
@@ -29,7 +29,7 @@ pub struct Health {
 }
 
 struct App {
-    address: AppAddress,
+    app: config::App,
     hosts: String,
     up: AtomicBool,
 }
@@ -61,10 +61,10 @@ impl Health {
     pub fn new(sites: &[Site]) -> Self {
         let mut apps: Vec<App> = Vec::new();
         for site in sites {
-            if !apps.iter().any(|a| a.address == site.app) {
+            if !apps.iter().any(|a| a.app == site.app) {
                 let of_app = sites.iter().filter(|s| s.app == site.app).flat_map(|s| &s.hosts);
                 let hosts = of_app.map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                apps.push(App { address: site.app.clone(), hosts, up: AtomicBool::new(true) });
+                apps.push(App { app: site.app.clone(), hosts, up: AtomicBool::new(true) });
             }
         }
         Self { started: Instant::now(), apps: apps.into() }
@@ -76,9 +76,9 @@ impl Health {
         loop {
             ticks.tick().await;
             for app in self.apps.iter() {
-                let up = tokio::time::timeout(WITHIN, accepts(&app.address)).await.unwrap_or(false);
+                let up = any_accepts(&app.app).await;
                 if app.up.swap(up, Ordering::Relaxed) != up {
-                    tracing::warn!(app = %app.address, up, "the app has changed its state");
+                    tracing::warn!(app = %app.app, up, "the app has changed its state");
                 }
             }
         }
@@ -114,9 +114,20 @@ impl Health {
     }
 }
 
+/// Whether an app can serve: one of its upstreams will do.
+async fn any_accepts(app: &config::App) -> bool {
+    for upstream in &app.upstreams {
+        if tokio::time::timeout(WITHIN, accepts(&upstream.address)).await.unwrap_or(false) {
+            return true;
+        }
+    }
+    false
+}
+
 async fn accepts(app: &AppAddress) -> bool {
     match app {
         AppAddress::Tcp(address) => TcpStream::connect(address).await.is_ok(),
+        AppAddress::Name(host, port) => TcpStream::connect((host.as_str(), *port)).await.is_ok(),
         AppAddress::Unix(path) => UnixStream::connect(path).await.is_ok(),
     }
 }

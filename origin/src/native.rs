@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cache::{Fields, Index, Meta, PrimaryKey, Store, Stored, Timestamp};
 use contract::{Problem, header};
 use edge::{Answer, Exchange, FieldsMut, Head, Host};
-use http::header::{CONNECTION, HOST, UPGRADE};
+use http::header::{CONNECTION, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 
@@ -17,7 +17,6 @@ use crate::body::Body;
 use crate::config::Site;
 use crate::conversation::Connection;
 use crate::gateway::{Core, Gateway};
-use crate::limits::concurrency::Concurrency;
 use crate::limits::connections::Place;
 use crate::store::Entry;
 use crate::trust::Trusted;
@@ -99,8 +98,8 @@ pub(crate) struct Native<'a> {
     pub(crate) gateway: &'a Gateway,
     pub(crate) core: &'a Core,
     pub(crate) site: &'a Site,
-    /// The site's limit of requests in flight.
-    pub(crate) concurrency: Option<&'a Arc<Concurrency>>,
+    /// The site's app; `None` where there is no site.
+    pub(crate) app: Option<&'a Arc<upstream::App>>,
     pub(crate) trusted: Trusted,
     pub(crate) connection: &'a Connection,
 }
@@ -158,18 +157,12 @@ impl Host for Native<'_> {
         let upgrade = upgrade_of(&request).then(|| hyper::upgrade::on(&mut request));
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
         let timeouts = &self.gateway.config.timeouts;
-        let permit = match self.concurrency {
-            Some(concurrency) => Some(concurrency.enter().ok_or(Problem::Overloaded)?),
-            None => None,
-        };
-        let upstream::Answered { response, lease, sent } =
-            upstream::send(&self.core.pool, &self.gateway.held, &self.site.app, request, timeouts).await?;
-        if let Some(permit) = permit {
-            permit.answered(sent, Instant::now());
-        }
+        let app = self.app.ok_or(Problem::UnknownHost)?;
+        let (response, lease) = upstream::send(&self.core.pool, app, request, timeouts).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = upgrade.ok_or(Problem::AppInvalid)?;
             self.connection.switched.set();
+            lease.detach();
             return Ok(switch(response, upgrade, Arc::clone(&self.connection.place)));
         }
         let (mut parts, body) = response.into_parts();
@@ -181,7 +174,7 @@ impl Host for Native<'_> {
         Ok(Answer {
             status: parts.status.as_u16(),
             fields: HeaderFields(parts.headers),
-            body: Body::upstream(body, lease),
+            body: Body::upstream(body, lease, timeouts.idle.0),
         })
     }
 
@@ -202,6 +195,7 @@ impl Native<'_> {
         let (parts, body) = request.into_parts();
         let mut headers = parts.headers;
         let protocol = if upgrade { headers.get(UPGRADE).cloned() } else { None };
+        let trailers = headers.get(TE).is_some_and(takes_trailers);
         forwarded::keep_what_passes(&mut headers);
         forwarded::join_cookies(&mut headers);
         headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| Problem::BadRequest)?);
@@ -210,6 +204,9 @@ impl Native<'_> {
         if let Some(protocol) = protocol {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, protocol);
+        } else if trailers {
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            headers.insert(TE, HeaderValue::from_static("trailers"));
         }
         let mut onward = Request::new(body);
         *onward.method_mut() = parts.method;
@@ -260,6 +257,11 @@ fn upgrade_of(request: &Request<Body>) -> bool {
         && request.headers().get(CONNECTION).is_some_and(|c| {
             c.to_str().is_ok_and(|c| cache::fields::list_members(c).any(|m| m.eq_ignore_ascii_case("upgrade")))
         })
+}
+
+/// Whether a client takes trailers (RFC 9110 section 10.1.4); so do we then, and pass them on.
+fn takes_trailers(te: &HeaderValue) -> bool {
+    te.to_str().is_ok_and(|te| cache::fields::list_members(te).any(|m| m.eq_ignore_ascii_case("trailers")))
 }
 
 /// Joins the two connections once the client's has switched too. It keeps its `place` among the open ones.

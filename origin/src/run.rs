@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::cores::{self, Listeners};
 use crate::gateway::Gateway;
 use crate::listen::{self, Identity};
-use crate::{admin, telemetry};
+use crate::{admin, telemetry, upstream};
 
 /// What ends the gateway before it serves.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
         if let Some(identity) = &identity {
             tokio::spawn(Arc::clone(identity).watch());
         }
+        upstream::watch(&gateway.apps);
         let mut admin = String::new();
         if let Some(private) = private {
             let private = tokio::net::TcpListener::from_std(private)?;

@@ -70,7 +70,7 @@ pub(crate) async fn serve(
             (0, site, Trusted::Direct, Err(Refused { problem, ..unknown }))
         }
     };
-    let native = Native { gateway, core, site, concurrency: gateway.concurrency.get(n), trusted, connection };
+    let native = Native { gateway, core, site, app: gateway.apps.get(n), trusted, connection };
     let client = exchange.as_ref().map_or(peer.address, |e| e.visitor.client);
     let path = exchange.as_ref().map_or_else(|_| incoming.request.uri().path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);

@@ -8,7 +8,7 @@ use contract::signature::{Keys, Window};
 
 use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection};
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
-use super::{Config, Fault, bucket};
+use super::{Config, Fault, app, bucket};
 
 pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     let mut faults = Vec::new();
@@ -113,6 +113,7 @@ fn limits(limits: &Limits, faults: &mut Vec<Fault>) {
         ("limits.connections_per_client", limits.connections_per_client, 1),
         ("limits.in_flight", limits.in_flight, 32),
         ("limits.held", limits.held, 1),
+        ("limits.failures", limits.failures, 1),
     ] {
         if value < least {
             faults.push(Fault::new(key, format!("{value} is too few: write {least} or more")));
@@ -188,6 +189,7 @@ fn sites(sections: Vec<SiteSection>, given: &Given, faults: &mut Vec<Fault>) -> 
         {
             fault("static", format!("`{}` is not a folder", dir.display()));
         }
+        let app = app::check(section.app, section.check, section.check_every, &mut fault);
         let identity = match (section.cert, section.key) {
             (Some(cert), Some(key)) if given.tls => {
                 readable(&format!("site[{n}].cert"), &cert, faults);
@@ -205,7 +207,7 @@ fn sites(sections: Vec<SiteSection>, given: &Given, faults: &mut Vec<Fault>) -> 
                 None
             }
         };
-        sites.push(Site { hosts, app: section.app, trust: section.trust, assets: section.assets, identity });
+        sites.push(Site { hosts, app, trust: section.trust, assets: section.assets, identity });
     }
     sites
 }

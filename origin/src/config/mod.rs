@@ -3,6 +3,7 @@
 //! [`load`] gives a [`Config`] that holds only what is right, or every fault that was found, each naming key, value and what
 //! would be right. Nothing is on unless its section is there.
 
+mod app;
 mod bucket;
 mod check;
 mod section;
@@ -13,6 +14,7 @@ mod wording;
 use std::fmt;
 use std::path::Path;
 
+pub use app::{App, Check, Upstream};
 pub use bucket::{Bucket, Credentials};
 pub use section::{Admin, Cache, Edge, Limits, Listen, Timeouts, Tls};
 pub use site::{HostPattern, KeyPair, Site, Trust};

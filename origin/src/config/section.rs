@@ -127,8 +127,10 @@ pub struct Limits {
     /// Requests with one app at once, at least 32: the most to which the limit grows that follows the app's speed; past the
     /// limit 503.
     pub in_flight: u32,
-    /// Requests that wait at once for apps that refuse connections; past it 503.
+    /// Requests held in all while their app accepts no connections, at least 1; past it 503.
     pub held: u32,
+    /// Failures in a row after which one of several upstreams is ejected, at least 1.
+    pub failures: u32,
 }
 
 impl Default for Limits {
@@ -142,6 +144,7 @@ impl Default for Limits {
             connections_per_client: 1_000,
             in_flight: 2_000,
             held: 1_000,
+            failures: 5,
         }
     }
 }
@@ -156,10 +159,16 @@ pub struct Timeouts {
     pub head: Span,
     /// For a connection to an app; past it 502.
     pub connect: Span,
-    /// For an app that refuses connections, as while it restarts: requests wait for it; past it 502.
-    pub hold: Span,
-    /// From a request without a body to the head of the app's answer; past it 504.
+    /// From the last byte of a request that could be sent to the head of the app's answer; past it 504.
     pub answer: Span,
+    /// Between two bytes of the body of an app's answer; past it the answer is cut off.
+    pub idle: Span,
+    /// For a connection to an app that nobody uses; past it the connection is closed.
+    pub idle_upstream: Span,
+    /// For an app that accepts no connections to do so again; past it 502.
+    pub hold: Span,
+    /// For which one of several upstreams is ejected at first.
+    pub ejected: Span,
     /// For requests in flight after SIGTERM.
     pub drain: Span,
 }
@@ -171,8 +180,12 @@ impl Default for Timeouts {
             handshake: secs(10),
             head: secs(30),
             connect: secs(3),
-            hold: secs(10),
             answer: secs(60),
+            idle: secs(600),
+            // Shorter than what servers keep by default (Node's 5 s is the shortest in use).
+            idle_upstream: secs(4),
+            hold: secs(10),
+            ejected: secs(10),
             drain: secs(30),
         }
     }

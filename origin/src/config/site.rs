@@ -5,14 +5,17 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::value::AppAddress;
+use super::app::{App, AppSection};
+use super::value::Span;
 
 /// A site as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiteSection {
     pub(super) hosts: Vec<String>,
-    pub(super) app: AppAddress,
+    pub(super) app: AppSection,
+    pub(super) check: Option<String>,
+    pub(super) check_every: Option<Span>,
     #[serde(default)]
     pub(super) trust: Trust,
     #[serde(rename = "static")]
@@ -58,7 +61,7 @@ pub struct Site {
     /// Its hosts.
     pub hosts: Vec<HostPattern>,
     /// Its app.
-    pub app: AppAddress,
+    pub app: App,
     /// Which connections it serves.
     pub trust: Trust,
     /// The folder whose files are served under `/static/` where no Cloudflare stands before us.

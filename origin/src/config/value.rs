@@ -40,11 +40,13 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-/// Where an app listens: an address or a Unix socket.
+/// Where an app listens: an address, a name, or a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AppAddress {
     /// `127.0.0.1:3000`
     Tcp(SocketAddr),
+    /// `app.internal:3000`, looked up again every now and then
+    Name(String, u16),
     /// `unix:/run/app.sock`
     Unix(PathBuf),
 }
@@ -53,6 +55,7 @@ impl fmt::Display for AppAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Name(host, port) => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -69,10 +72,24 @@ impl<'de> Deserialize<'de> for AppAddress {
             }
             return Ok(Self::Unix(path.into()));
         }
-        text.parse().map(Self::Tcp).map_err(|_| {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Tcp(address));
+        }
+        name_and_port(&text).ok_or_else(|| {
             D::Error::custom(format!(
-                "`{text}` is not where an app can listen: write an address and port, as in \"127.0.0.1:3000\", or \"unix:/run/app.sock\""
+                "`{text}` is not where an app can listen: write an address or name and port, as in \"127.0.0.1:3000\", or \"unix:/run/app.sock\""
             ))
         })
     }
+}
+
+/// A host name and a port. What looks like an IP address that went wrong is none.
+fn name_and_port(text: &str) -> Option<AppAddress> {
+    let (host, port) = text.rsplit_once(':')?;
+    let label =
+        |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (host.len() <= 253 && host.split('.').all(label) && !numeric)
+        .then(|| AppAddress::Name(host.to_ascii_lowercase(), port))
 }

@@ -1,10 +1,14 @@
 //! A client's body on its way to the app: bounded in length, whatever it announced, and in slowness.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::header;
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
@@ -20,7 +24,19 @@ pub(crate) struct Upload {
     left: u64,
     pace: Pace,
     alarm: Option<Pin<Box<Sleep>>>,
+    progress: Arc<Progress>,
 }
+
+/// How far a body has come, for the one who waits for the answer: an app has its time from the moment on from which only it
+/// is waited for.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    begun: Instant,
+    /// Milliseconds from then to the last piece that was passed on; [`CLIENT`] while the client is waited for.
+    passed: AtomicU64,
+}
+
+const CLIENT: u64 = u64::MAX;
 
 /// How long we have waited for how much. Time in which the app did not take anything is not the client's.
 #[derive(Debug)]
@@ -36,12 +52,19 @@ impl Upload {
     /// Bounds a body: `most` bytes, and at least `least_rate` bytes a second once the grace is over.
     pub(crate) fn new(incoming: Incoming, most: u64, least_rate: u64) -> Self {
         let pace = Pace { least: least_rate.max(1), bytes: 0, waited: Duration::ZERO, waiting_since: None };
-        Self { incoming, left: most, pace, alarm: None }
+        let progress = Arc::new(Progress { begun: Instant::now(), passed: AtomicU64::new(0) });
+        Self { incoming, left: most, pace, alarm: None, progress }
+    }
+
+    /// Tells how far it has come, also once it is on its way.
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Pending => {
+                self.progress.passed.store(CLIENT, Ordering::Relaxed);
                 let until = self.pace.wait(Instant::now());
                 let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
                 if alarm.deadline() != until {
@@ -49,16 +72,24 @@ impl Upload {
                 }
                 alarm.as_mut().poll(cx).map(|()| Some(Err(BodyError::TooSlow)))
             }
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-                self.pace.came(length, Instant::now());
+                let now = Instant::now();
+                self.pace.came(length, now);
+                self.progress.pass(now);
                 match self.left.checked_sub(length) {
                     Some(left) => self.left = left,
                     None => return Poll::Ready(Some(Err(BodyError::TooLarge))),
                 }
+                if let Some(trailers) = frame.trailers_mut() {
+                    keep_what_passes(trailers);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(other) => Poll::Ready(other.map(|frame| frame.map_err(Into::into))),
+            Poll::Ready(other) => {
+                self.progress.pass(Instant::now());
+                Poll::Ready(other.map(|frame| frame.map_err(Into::into)))
+            }
         }
     }
 
@@ -68,6 +99,36 @@ impl Upload {
 
     pub(crate) fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+/// What a client may not say in a field, it may not say in a trailer.
+fn keep_what_passes(trailers: &mut HeaderMap) {
+    let refused = |name: &str| header::client_may_not_send(name) || header::is_hop_by_hop(name);
+    let named: Vec<_> = trailers.keys().filter(|name| refused(name.as_str())).cloned().collect();
+    for name in named {
+        trailers.remove(name);
+    }
+}
+
+impl Progress {
+    fn pass(&self, now: Instant) {
+        let passed = u64::try_from((now - self.begun).as_millis()).unwrap_or(CLIENT - 1);
+        self.passed.store(passed, Ordering::Relaxed);
+    }
+
+    /// Until when the app has time that may take `within`, as it looks at `now`.
+    pub(crate) fn until(&self, within: Duration, now: Instant) -> Instant {
+        match self.passed.load(Ordering::Relaxed) {
+            CLIENT => now + within,
+            // A millisecond more for the one that was cut off.
+            passed => self.begun + Duration::from_millis(passed + 1) + within,
+        }
+    }
+
+    /// Whether nobody passes anything on any more: the body has been sent, or dropped. For one beside the body to ask.
+    pub(crate) fn ended(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1
     }
 }
 
@@ -91,12 +152,30 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use super::{GRACE, Pace};
+    use super::{CLIENT, GRACE, Pace, Progress};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
     use tokio::time::Instant;
 
     fn pace() -> Pace {
         Pace { least: 1000, bytes: 0, waited: Duration::ZERO, waiting_since: None }
+    }
+
+    #[test]
+    fn an_apps_time_begins_when_the_client_has_done_its_part() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let progress = Arc::new(Progress { begun: start, passed: AtomicU64::new(CLIENT) });
+        assert_eq!(progress.until(second, start + 60 * second), start + 61 * second, "we wait for the client");
+        progress.pass(start + 70 * second);
+        let until = progress.until(second, start + 90 * second);
+        assert!((start + 71 * second..start + 72 * second).contains(&until), "the app has had its time");
+        let body = Arc::clone(&progress);
+        assert!(!progress.ended());
+        drop(body);
+        assert!(progress.ended());
+        assert_ne!(progress.passed.load(Ordering::Relaxed), CLIENT);
     }
 
     #[test]

@@ -1,104 +1,254 @@
 //! Forwarding to an app: connections of each core's own, taken out of the pool for one exchange and given back when the
 //! answer's last byte has been read.
 //!
-//! Waiting is not retrying. While the app accepts no connection, as when it restarts, a request of any method waits for it:
-//! nothing of it has been sent. A request that may have been sent goes out again only where that is harmless.
+//! Waiting is not retrying. As long as nothing of a request was sent it may wait for a connection, go out on another one or to
+//! another upstream, whatever its method ([`hold`]). Once it was sent it goes out again only if repeating it is safe
+//! (RFC 9110 section 9.2.2), something else than a new connection to the same upstream broke off, once, and within a [`budget`].
 
+mod app;
+mod balance;
+mod budget;
 mod connect;
+mod download;
 mod hold;
 mod pool;
+mod resolve;
+mod watch;
 
-use std::time::Instant;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use contract::Problem;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
-pub(crate) use hold::Held;
+pub(crate) use app::{App, of_sites};
+pub(crate) use download::Download;
 pub(crate) use pool::{Lease, Pool};
+pub(crate) use watch::watch;
+
+use app::{Load, Place};
+use connect::ConnectError;
 
 use crate::body::{Body, BodyError};
-use crate::config::{AppAddress, Timeouts};
-use connect::NoConnection;
+use crate::config::Timeouts;
+use crate::limits::concurrency::Permit;
+use crate::limits::upload::Progress;
 
-/// The head of an app's answer, the connection that its body comes on, and when the request was sent at last.
-pub(crate) struct Answered {
-    pub(crate) response: Response<Incoming>,
-    pub(crate) lease: Lease,
-    pub(crate) sent: Instant,
-}
+/// From here on an unused connection may be one that the app is closing: what can't be sent twice is not sent on it.
+const CLOSING: Duration = Duration::from_millis(200);
+/// How often a request that was held looks whether there is room for it.
+const ROOM: Duration = Duration::from_millis(20);
 
 /// Sends a request to an app and waits for the head of the answer.
-///
-/// A pooled connection that turns out closed before anything was sent costs nothing: the request comes back unsent and goes
-/// out on the next one. One that closes on a request that asks for nothing but an answer costs one more try on a fresh
-/// connection; other requests are not sent on a connection that has been idle for long enough to be closing.
 pub(crate) async fn send(
     pool: &Pool,
-    held: &Held,
-    app: &AppAddress,
+    app: &Arc<App>,
     mut request: Request<Body>,
     timeouts: &Timeouts,
-) -> Result<Answered, Problem> {
-    let bodiless = http_body::Body::is_end_stream(request.body());
-    let harmless = bodiless && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let mut waiting = None;
+) -> Result<(Response<Incoming>, Lease), Problem> {
+    let upload = request.body().progress();
+    let repeatable = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && http_body::Body::is_end_stream(request.body());
+    let mut way = Way::new(pool, app, timeouts)?;
+    pool.count(app);
+    let mut retried = false;
     loop {
-        let pooled = pool.take(app, harmless);
-        let fresh = pooled.is_none();
-        let mut lease = match pooled {
-            Some(lease) => lease,
-            None => match connect::connect(pool, app, timeouts.connect.0).await {
-                Ok(lease) => lease,
-                Err(NoConnection::Failed) => return Err(Problem::AppUnreachable),
-                Err(NoConnection::Refused) => {
-                    let place = match waiting.take() {
-                        Some(place) => place,
-                        None => held.enter(timeouts.hold.0).ok_or(Problem::Overloaded)?,
-                    };
-                    if !pool.accepting(app, place.until()).await {
-                        tracing::warn!(app = %app, within = ?timeouts.hold.0, "the app refuses connections");
-                        return Err(Problem::AppUnreachable);
-                    }
-                    waiting = Some(place);
-                    continue;
-                }
-            },
+        let (mut lease, pooled) = way.lease(repeatable).await?;
+        lease.upload.clone_from(&upload);
+        let upstream = lease.load.upstream;
+        let began = Instant::now();
+        let copy = (repeatable && !retried && (pooled || app.several())).then(|| Copy::of(&request));
+        let Some(sent) = in_time(lease.sender().try_send_request(request), upload.as_deref(), timeouts.answer.0).await
+        else {
+            tracing::warn!(app = %lease.load.upstream().address, "the app does not answer in time");
+            app.failed(upstream);
+            return Err(Problem::AppTimeout);
         };
-        waiting = None;
-        let sent = Instant::now();
-        let again = (harmless && lease.may_be_closing()).then(|| repeat(&request));
-        let sending = lease.sender().try_send_request(request);
-        // How long an upload takes is the client's affair; without one, the wait for an answer is bounded.
-        let answered = if bodiless {
-            match tokio::time::timeout(timeouts.answer.0, sending).await {
-                Ok(answered) => answered,
-                Err(_) => return Err(Problem::AppTimeout),
+        let mut error = match sent {
+            Ok(response) => {
+                app.succeeded(upstream);
+                way.answered(began);
+                return Ok((response, lease));
             }
-        } else {
-            sending.await
+            Err(error) => error,
         };
-        match answered {
-            Ok(response) => return Ok(Answered { response, lease, sent }),
-            Err(mut error) => match (error.take_message(), again) {
-                (Some(unsent), _) if !fresh => request = unsent,
-                (None, Some(again)) if !fresh && error.error().is_incomplete_message() => request = again,
-                _ => return Err(problem(error.error(), app)),
-            },
+        if let Some(unsent) = error.take_message() {
+            way.came_back(upstream, pooled);
+            request = unsent;
+            continue;
+        }
+        let problem = problem(error.error(), &lease.load);
+        // What breaks off on a connection from the pool is nobody's fault.
+        if problem == Problem::AppInvalid || (problem == Problem::AppUnreachable && !pooled) {
+            app.failed(upstream);
+        }
+        match copy {
+            Some(copy) if problem == Problem::AppUnreachable && pool.may_retry(app) => {
+                request = copy.request();
+                retried = true;
+                way.broke_off(upstream);
+            }
+            _ => return Err(problem),
         }
     }
 }
 
-/// The same request once more; it has no body.
-fn repeat(request: &Request<Body>) -> Request<Body> {
-    let mut again = Request::new(Body::empty());
-    again.method_mut().clone_from(request.method());
-    again.uri_mut().clone_from(request.uri());
-    again.headers_mut().clone_from(request.headers());
-    again
+/// Whether the app answers in time: from the moment on from which only it is waited for.
+async fn in_time<T>(sending: impl Future<Output = T>, upload: Option<&Progress>, within: Duration) -> Option<T> {
+    let mut sending = pin!(sending);
+    let mut until = Instant::now() + within;
+    loop {
+        if let Ok(sent) = tokio::time::timeout_at(until, sending.as_mut()).await {
+            return Some(sent);
+        }
+        let now = Instant::now();
+        until = upload?.until(within, now);
+        if until <= now {
+            return None;
+        }
+    }
 }
 
-fn problem(error: &hyper::Error, app: &AppAddress) -> Problem {
+/// What is needed to send a request without a body once more.
+struct Copy {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Copy {
+    fn of(request: &Request<Body>) -> Self {
+        Self { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() }
+    }
+
+    fn request(self) -> Request<Body> {
+        let mut request = Request::new(Body::empty());
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (self.method, self.uri, self.headers);
+        request
+    }
+}
+
+/// A request's way to a connection.
+struct Way<'a> {
+    pool: &'a Pool,
+    app: &'a Arc<App>,
+    timeouts: &'a Timeouts,
+    permit: Option<Permit>,
+    /// Upstreams that were tried in vain, one bit each.
+    tried: u64,
+    /// Whether one of them is down.
+    refused: bool,
+    /// Whether the pool is not to be trusted.
+    fresh: bool,
+    /// Its place in the queue and the end of its patience, once it was held.
+    held: Option<(Place, Instant)>,
+}
+
+impl<'a> Way<'a> {
+    fn new(pool: &'a Pool, app: &'a Arc<App>, timeouts: &'a Timeouts) -> Result<Self, Problem> {
+        let permit = app.concurrency.enter().ok_or(Problem::Overloaded)?;
+        Ok(Self { pool, app, timeouts, permit: Some(permit), tried: 0, refused: false, fresh: false, held: None })
+    }
+
+    /// A connection, and whether it comes from the pool. Where no upstream accepts one, the request is held.
+    async fn lease(&mut self, repeatable: bool) -> Result<(Lease, bool), Problem> {
+        let idle = self.timeouts.idle_upstream.0;
+        loop {
+            while let Some(load) = self.app.pick(self.tried) {
+                if !self.fresh {
+                    if !repeatable && self.pool.has_idle(&load) {
+                        // What the system knows of closed connections, we learn now.
+                        tokio::task::yield_now().await;
+                    }
+                    let unused = if repeatable { idle } else { idle.min(CLOSING) };
+                    if let Some(connection) = self.pool.take(&load, unused) {
+                        return Ok((Lease::new(self.pool, load, connection, idle), true));
+                    }
+                }
+                if !self.app.several() && hold::is_shut(self.pool, self.app) {
+                    self.refused = true;
+                    break;
+                }
+                match connect::connect(load.upstream(), self.timeouts.connect.0).await {
+                    Ok(connection) => return Ok((Lease::new(self.pool, load, connection, idle), false)),
+                    Err(error) => {
+                        tracing::warn!(app = %load.upstream().address, %error, "cannot connect to the app");
+                        self.in_vain(load.upstream, matches!(error, ConnectError::Refused(_)));
+                    }
+                }
+            }
+            if !self.refused {
+                return Err(Problem::AppUnreachable);
+            }
+            self.hold().await?;
+        }
+    }
+
+    fn in_vain(&mut self, upstream: usize, refused: bool) {
+        self.refused |= refused;
+        self.tried |= 1 << upstream;
+        self.app.failed(upstream);
+    }
+
+    /// Waits for the app to accept connections, without counting as a request that is with it.
+    async fn hold(&mut self) -> Result<(), Problem> {
+        self.permit = None;
+        let until = match &self.held {
+            Some((_, until)) => *until,
+            None => {
+                let place = self.app.queue.enter().ok_or(Problem::Overloaded)?;
+                let until = Instant::now() + self.timeouts.hold.0;
+                self.held = Some((place, until));
+                until
+            }
+        };
+        if !hold::wait(self.pool, self.app, self.timeouts, until).await {
+            tracing::warn!(app = %self.app.upstreams[0].address, within = ?self.timeouts.hold.0, "the app refuses connections");
+            return Err(Problem::AppUnreachable);
+        }
+        loop {
+            self.permit = self.app.concurrency.enter();
+            if self.permit.is_some() {
+                break;
+            }
+            if Instant::now() >= until {
+                return Err(Problem::Overloaded);
+            }
+            tokio::time::sleep(ROOM).await;
+        }
+        (self.tried, self.refused, self.fresh) = (0, false, false);
+        Ok(())
+    }
+
+    /// Nothing was sent: the connection was closed before.
+    fn came_back(&mut self, upstream: usize, pooled: bool) {
+        if !pooled {
+            // It was accepted and closed at once: as good as refused.
+            self.in_vain(upstream, true);
+        }
+    }
+
+    /// It was sent and not answered: the next is a new connection, to another upstream if there is one.
+    fn broke_off(&mut self, upstream: usize) {
+        self.fresh = true;
+        if self.app.several() {
+            self.tried |= 1 << upstream;
+        }
+    }
+
+    /// The app has answered what was sent at `sent`.
+    fn answered(&mut self, sent: Instant) {
+        if let Some(permit) = self.permit.take() {
+            permit.answered(sent.into_std(), Instant::now().into_std());
+        }
+    }
+}
+
+fn problem(error: &hyper::Error, load: &Load) -> Problem {
+    let app = &load.upstream().address;
     if error.is_user() {
         // The body that we were passing on broke off: that is between us and the client.
         tracing::debug!(app = %app, error = %chain(error), "the client's body broke off");

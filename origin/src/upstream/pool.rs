@@ -1,137 +1,194 @@
-//! A core's idle connections, and its look-out for apps that accept none. The locks are never contended: only their own core
-//! takes them, and never across an await.
+//! What a core has of its own for each app: idle connections, the budget of retries, and the gate before an app that is down.
+//! The lock is never contended: only its own core takes it, and never across an await.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::SendRequest;
-use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
-use super::connect::{NoConnection, open};
+use super::app::{App, Load};
+use super::budget::Budget;
+use super::hold::Gate;
+use super::resolve::Name;
 use crate::body::Body;
-use crate::config::AppAddress;
+use crate::limits::upload::Progress;
 
-/// Idle connections kept to one app on one core.
+/// Idle connections kept to one upstream on one core.
 const IDLE: usize = 64;
-/// From here on an idle connection may be one that the app is closing.
-const CLOSING: Duration = Duration::from_millis(200);
-/// How often an app that accepts no connection is tried, and how long it may take.
-const LOOK: Duration = Duration::from_millis(25);
-const LOOK_WITHIN: Duration = Duration::from_secs(1);
+/// How long a client may go on to send a body after the app has answered without waiting for its end.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// The connections of one core.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Pool {
-    idle: Arc<Mutex<HashMap<AppAddress, Vec<Idle>>>>,
-    /// Apps that are being tried, and who wants to know.
-    awaited: Arc<Mutex<HashMap<AppAddress, Arc<Notify>>>>,
+    started: Instant,
+    apps: Arc<Mutex<Vec<Own>>>,
+}
+
+/// One core's part of an app.
+#[derive(Default)]
+pub(super) struct Own {
+    /// By upstream; the one that was used last is at the end.
+    idle: Vec<Vec<Idle>>,
+    pub(super) budget: Budget,
+    pub(super) gate: Option<Gate>,
+    /// Whether idle connections are looked after.
+    swept: bool,
 }
 
 struct Idle {
-    sender: SendRequest<Body>,
+    connection: Connection,
     since: Instant,
+}
+
+/// A connection to an upstream. Dropped, it closes.
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<Body>,
+    task: Option<AbortHandle>,
+    generation: u32,
 }
 
 /// A connection in use. Dropped, it closes; given back, it waits for the next request.
 pub(crate) struct Lease {
     pool: Pool,
-    app: AppAddress,
-    sender: SendRequest<Body>,
+    pub(super) load: Load,
+    connection: Connection,
     idle: Duration,
+    /// The body that is sent on it.
+    pub(super) upload: Option<Arc<Progress>>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { started: Instant::now(), apps: Arc::default() }
+    }
 }
 
 impl Pool {
-    /// The connection that was used last, if it is still open; for a request that can't be sent twice, only one that is not
-    /// likely to be closing.
-    pub(super) fn take(&self, app: &AppAddress, harmless: bool) -> Option<Lease> {
-        let mut idle = locked(&self.idle);
-        let list = idle.get_mut(app)?;
-        while let Some(Idle { sender, since }) = list.pop() {
-            let idle = since.elapsed();
-            if sender.is_closed() {
-                continue;
-            }
-            if !harmless && idle > CLOSING {
-                list.push(Idle { sender, since });
-                return None;
-            }
-            return Some(Lease { pool: self.clone(), app: app.clone(), sender, idle });
+    /// What this core has of an app.
+    pub(super) fn own<T>(&self, app: &App, of: impl FnOnce(&mut Own) -> T) -> T {
+        let mut apps: MutexGuard<'_, Vec<Own>> = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        if apps.len() <= app.number {
+            apps.resize_with(app.number + 1, Own::default);
         }
-        None
+        let own = &mut apps[app.number];
+        if own.idle.is_empty() {
+            own.idle.resize_with(app.upstreams.len(), Vec::new);
+        }
+        of(own)
     }
 
-    /// A connection just opened.
-    pub(super) fn lease(&self, app: &AppAddress, sender: SendRequest<Body>) -> Lease {
-        Lease { pool: self.clone(), app: app.clone(), sender, idle: Duration::ZERO }
+    /// Counts a request for the budget of retries.
+    pub(super) fn count(&self, app: &App) {
+        let now = self.started.elapsed().as_secs();
+        self.own(app, |own| own.budget.request(now));
     }
 
-    /// Waits until an app that has refused a connection accepts one again; `false` where `until` comes first. However many
-    /// wait, one task of this core tries.
-    pub(super) async fn accepting(&self, app: &AppAddress, until: tokio::time::Instant) -> bool {
-        let news = {
-            let mut awaited = locked(&self.awaited);
-            let notify = awaited.entry(app.clone()).or_insert_with(|| {
-                let notify = Arc::new(Notify::new());
-                tokio::spawn(self.clone().look_out(app.clone(), Arc::clone(&notify)));
-                notify
-            });
-            let mut news = Box::pin(Arc::clone(notify).notified_owned());
-            // Listening from here on, while the one who tells can't have told yet.
-            news.as_mut().enable();
-            news
-        };
-        tokio::time::timeout_at(until, news).await.is_ok()
+    /// Whether a request may be sent once more.
+    pub(super) fn may_retry(&self, app: &App) -> bool {
+        let now = self.started.elapsed().as_secs();
+        self.own(app, |own| own.budget.retry(now))
     }
 
-    /// Tries an app until it accepts, or fails in another way, or nobody waits.
-    async fn look_out(self, app: AppAddress, notify: Arc<Notify>) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let refused = match tokio::time::timeout(LOOK_WITHIN, open(&app)).await {
-                Ok(Ok(sender)) => {
-                    self.lease(&app, sender).give_back();
-                    false
+    /// Whether there is a connection that could be used.
+    pub(super) fn has_idle(&self, load: &Load) -> bool {
+        self.own(&load.app, |own| !own.idle[load.upstream].is_empty())
+    }
+
+    /// The connection that was used last, if it is open and was used within `unused`.
+    pub(super) fn take(&self, load: &Load, unused: Duration) -> Option<Connection> {
+        let generation = load.upstream().name.as_ref().map_or(0, Name::generation);
+        self.own(&load.app, |own| {
+            let list = &mut own.idle[load.upstream];
+            while let Some(last) = list.pop() {
+                if last.connection.sender.is_ready() && last.connection.generation == generation {
+                    if last.since.elapsed() < unused {
+                        return Some(last.connection);
+                    }
+                    // The others have been unused for longer; who closes them, [`sweep_idle`] decides.
+                    list.push(last);
+                    return None;
                 }
-                Ok(Err(error)) => NoConnection::from(&error) == NoConnection::Refused,
-                Err(_) => false,
-            };
-            let mut awaited = locked(&self.awaited);
-            // Beside the map and this task, each who waits holds one.
-            if !refused || Arc::strong_count(&notify) <= 2 {
-                awaited.remove(&app);
-                notify.notify_waiters();
-                return;
             }
+            None
+        })
+    }
+
+    /// Puts a connection to the idle ones.
+    pub(super) fn put(&self, app: &Arc<App>, upstream: usize, connection: Connection, idle: Duration) {
+        let sweep = self.own(app, |own| {
+            let list = &mut own.idle[upstream];
+            if list.len() < IDLE {
+                list.push(Idle { connection, since: Instant::now() });
+            }
+            !std::mem::replace(&mut own.swept, true)
+        });
+        if sweep {
+            tokio::spawn(sweep_idle(self.clone(), Arc::clone(app), idle));
+        }
+    }
+}
+
+/// Closes connections that nobody has used for `idle`, until there are none.
+async fn sweep_idle(pool: Pool, app: Arc<App>, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle / 4).await;
+        let left = pool.own(&app, |own| {
+            for list in &mut own.idle {
+                list.retain(|c| c.since.elapsed() < idle && !c.connection.sender.is_closed());
+            }
+            own.swept = own.idle.iter().any(|list| !list.is_empty());
+            own.swept
+        });
+        if !left {
+            return;
+        }
+    }
+}
+
+impl Connection {
+    pub(super) const fn new(sender: SendRequest<Body>, task: AbortHandle, generation: u32) -> Self {
+        Self { sender, task: Some(task), generation }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
         }
     }
 }
 
 impl Lease {
-    pub(super) fn sender(&mut self) -> &mut SendRequest<Body> {
-        &mut self.sender
+    pub(super) fn new(pool: &Pool, load: Load, connection: Connection, idle: Duration) -> Self {
+        Self { pool: pool.clone(), load, connection, idle, upload: None }
     }
 
-    /// Whether it has been idle for long enough that the app may be closing it right now.
-    pub(super) fn may_be_closing(&self) -> bool {
-        self.idle > CLOSING
+    pub(super) const fn sender(&mut self) -> &mut SendRequest<Body> {
+        &mut self.connection.sender
     }
 
     /// Back to its pool, unless it is closed or the pool is full.
     pub(crate) fn give_back(self) {
-        if self.sender.is_closed() {
+        let Self { pool, load, connection, idle, upload } = self;
+        if connection.sender.is_closed() {
             return;
         }
-        let idle = Idle { sender: self.sender, since: Instant::now() };
-        let mut all = locked(&self.pool.idle);
-        match all.get_mut(&self.app) {
-            Some(list) if list.len() < IDLE => list.push(idle),
-            Some(_) => {}
-            None => drop(all.insert(self.app, vec![idle])),
+        if upload.is_none_or(|upload| upload.ended()) {
+            return pool.put(&load.app, load.upstream, connection, idle);
         }
+        // The app answered before it had the whole request; cut off at once, a client that is still sending might never
+        // read the answer.
+        tokio::spawn(async move {
+            tokio::time::sleep(LINGER).await;
+            drop(connection);
+        });
     }
-}
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Leaves the connection to itself: it speaks another protocol from now on.
+    pub(crate) fn detach(mut self) {
+        self.connection.task = None;
+    }
 }

@@ -147,7 +147,7 @@ async fn the_app_knows_who_asked_for_what(site: &Site) {
 
 async fn what_belongs_to_one_connection_stays_on_it(site: &Site) {
     let request = format!(
-        "GET /echo HTTP/1.1\r\nhost: {}\r\nconnection: close, X-Mine, TE\r\nx-mine: 1\r\nte: trailers\r\n\
+        "GET /echo HTTP/1.1\r\nhost: {}\r\nconnection: close, X-Mine, TE\r\nx-mine: 1\r\nte: gzip\r\n\
          keep-alive: timeout=5\r\nproxy-connection: keep-alive\r\nproxy-authorization: Basic eDp5\r\nx-other: 1\r\n\r\n",
         site.address()
     );

@@ -1,0 +1,266 @@
+//! Which of several upstreams gets a request: of two taken at random, the one with fewer requests for its weight. One that
+//! fails again and again is ejected for a time that doubles; the last one never is.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The time of ejection doubles so often at most.
+const DOUBLINGS: u32 = 5;
+/// Checks in a row that make an upstream ill, and well again.
+const FALL: u32 = 3;
+const RISE: u32 = 2;
+
+/// The upstreams of an app that has several, as all cores see them.
+#[derive(Debug)]
+pub(super) struct Balance {
+    members: Mutex<Vec<Member>>,
+    /// Failures in a row that eject.
+    failures: u32,
+    /// The first ejection's time.
+    ejected: Duration,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    weight: u32,
+    in_flight: u32,
+    failures: u32,
+    /// Ejections in a row, and when the last ends.
+    ejections: u32,
+    until: Option<Instant>,
+    /// What the checks say; `streak` of them in a row said otherwise.
+    ill: bool,
+    streak: u32,
+}
+
+/// What has become of an upstream, where that is worth a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It gets no requests for a while.
+    Ejected(Duration),
+    /// It is back after an ejection and has answered.
+    Readmitted,
+    /// Its checks fail.
+    Ill,
+    /// Its checks succeed again.
+    Well,
+}
+
+impl Member {
+    const fn new(weight: u32) -> Self {
+        Self { weight, in_flight: 0, failures: 0, ejections: 0, until: None, ill: false, streak: 0 }
+    }
+
+    fn ejected(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until > now)
+    }
+
+    fn available(&self, now: Instant) -> bool {
+        !self.ill && !self.ejected(now)
+    }
+}
+
+impl Balance {
+    /// Upstreams with these weights.
+    pub(super) fn new(weights: impl Iterator<Item = u32>, failures: u32, ejected: Duration) -> Self {
+        Self { members: Mutex::new(weights.map(Member::new).collect()), failures, ejected }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Vec<Member>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The upstream for a request, counted as its own until [`left`](Self::left). Bits of `tried` are not asked again; the
+    /// ones that are out are asked last. `random` decides between equals.
+    pub(super) fn pick(&self, tried: u64, now: Instant, random: u64) -> Option<usize> {
+        let mut members = self.members();
+        let untried = |n: &usize| tried & (1 << n) == 0;
+        let mut choice: Vec<usize> =
+            (0..members.len()).filter(untried).filter(|n| members[*n].available(now)).collect();
+        if choice.is_empty() {
+            choice = (0..members.len()).filter(untried).collect();
+        }
+        let n = match choice[..] {
+            [] => return None,
+            [only] => only,
+            _ => {
+                let at = |random: u64, of: usize| (random % of as u64) as usize;
+                let first = choice.swap_remove(at(random >> 32, choice.len()));
+                let second = choice[at(random & 0xffff_ffff, choice.len())];
+                // Compared as fractions, with the request that it would get.
+                let load =
+                    |n: usize, other: usize| (u64::from(members[n].in_flight) + 1) * u64::from(members[other].weight);
+                if load(second, first) < load(first, second) { second } else { first }
+            }
+        };
+        members[n].in_flight += 1;
+        Some(n)
+    }
+
+    /// A request is no longer with upstream `n`.
+    pub(super) fn left(&self, n: usize) {
+        let member = &mut self.members()[n];
+        member.in_flight = member.in_flight.saturating_sub(1);
+    }
+
+    /// Upstream `n` has answered, whatever it said.
+    pub(super) fn succeeded(&self, n: usize, now: Instant) -> Option<Change> {
+        let member = &mut self.members()[n];
+        member.failures = 0;
+        if member.ejected(now) {
+            // An answer from before.
+            return None;
+        }
+        let back = member.until.take()?;
+        // One that stumbles again soon is out for longer.
+        if now - back >= self.ejected {
+            member.ejections = 0;
+        } else {
+            member.until = Some(back);
+            return None;
+        }
+        Some(Change::Readmitted)
+    }
+
+    /// Upstream `n` could not be connected to, or broke off, or did not answer in time.
+    pub(super) fn failed(&self, n: usize, now: Instant) -> Option<Change> {
+        let mut members = self.members();
+        let others = (0..members.len()).any(|other| other != n && members[other].available(now));
+        let member = &mut members[n];
+        member.failures += 1;
+        if member.failures < self.failures || member.ejected(now) || !others {
+            return None;
+        }
+        let time = self.ejected * (1 << member.ejections.min(DOUBLINGS));
+        member.failures = 0;
+        member.ejections += 1;
+        member.until = Some(now + time);
+        Some(Change::Ejected(time))
+    }
+
+    /// A check of upstream `n` went so.
+    pub(super) fn checked(&self, n: usize, well: bool) -> Option<Change> {
+        let member = &mut self.members()[n];
+        if well != member.ill {
+            member.streak = 0;
+            return None;
+        }
+        member.streak += 1;
+        if member.streak < if well { RISE } else { FALL } {
+            return None;
+        }
+        (member.ill, member.streak) = (!well, 0);
+        Some(if well { Change::Well } else { Change::Ill })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Balance, Change};
+    use std::time::{Duration, Instant};
+
+    const FIRST: Duration = Duration::from_secs(10);
+
+    fn balance(weights: &[u32]) -> Balance {
+        Balance::new(weights.iter().copied(), 5, FIRST)
+    }
+
+    /// Requests that stay, and how they spread.
+    fn spread(balance: &Balance, requests: usize, now: Instant) -> Vec<usize> {
+        let mut count = vec![0; balance.members().len()];
+        for _ in 0..requests {
+            count[balance.pick(0, now, rand::random()).expect("one")] += 1;
+        }
+        count
+    }
+
+    fn eject(balance: &Balance, n: usize, now: Instant) -> Option<Change> {
+        (0..5).filter_map(|_| balance.failed(n, now)).last()
+    }
+
+    #[test]
+    fn the_less_loaded_of_two_by_weight() {
+        let now = Instant::now();
+        let even = spread(&balance(&[1, 1]), 100, now);
+        assert_eq!(even, [50, 50], "of two, both are compared every time");
+        let weighted = spread(&balance(&[1, 3]), 400, now);
+        assert!((95..=105).contains(&weighted[0]), "{weighted:?}");
+        let many = spread(&balance(&[1; 8]), 800, now);
+        assert!(many.iter().all(|n| (95..=105).contains(n)), "{many:?}");
+    }
+
+    #[test]
+    fn what_leaves_makes_room() {
+        let (now, two) = (Instant::now(), balance(&[1, 1]));
+        spread(&two, 20, now);
+        (0..5).for_each(|_| two.left(1));
+        for _ in 0..5 {
+            assert_eq!(two.pick(0, now, rand::random()), Some(1));
+        }
+    }
+
+    #[test]
+    fn five_failures_in_a_row_eject_and_four_do_not() {
+        let (now, two) = (Instant::now(), balance(&[1, 1]));
+        for _ in 0..4 {
+            assert_eq!(two.failed(0, now), None);
+        }
+        two.succeeded(0, now);
+        for _ in 0..4 {
+            assert_eq!(two.failed(0, now), None);
+        }
+        assert_eq!(two.failed(0, now), Some(Change::Ejected(FIRST)));
+        assert_eq!(spread(&two, 10, now), [0, 10]);
+        let later = now + FIRST;
+        assert_eq!(spread(&two, 10, later), [10, 0], "readmitted when the time is over, and the less loaded");
+    }
+
+    #[test]
+    fn the_time_doubles_up_to_a_bound_and_starts_anew_after_a_good_while() {
+        let (mut now, two) = (Instant::now(), balance(&[1, 1]));
+        for expected in [10, 20, 40, 80, 160, 320, 320] {
+            let time = Duration::from_secs(expected);
+            assert_eq!(eject(&two, 0, now), Some(Change::Ejected(time)));
+            now += time;
+            // It answers, but not for long.
+            assert_eq!(two.succeeded(0, now), None);
+        }
+        now += FIRST;
+        assert_eq!(two.succeeded(0, now), Some(Change::Readmitted));
+        assert_eq!(two.succeeded(0, now), None);
+        assert_eq!(eject(&two, 0, now), Some(Change::Ejected(FIRST)));
+    }
+
+    #[test]
+    fn the_last_one_is_never_ejected() {
+        let (now, three) = (Instant::now(), balance(&[1, 1, 1]));
+        assert!(eject(&three, 0, now).is_some());
+        assert!(eject(&three, 1, now).is_some());
+        for _ in 0..20 {
+            assert_eq!(three.failed(2, now), None);
+        }
+        assert_eq!(spread(&three, 5, now), [0, 0, 5]);
+    }
+
+    #[test]
+    fn what_was_tried_is_not_tried_again_and_the_ejected_come_last() {
+        let (now, two) = (Instant::now(), balance(&[1, 1]));
+        eject(&two, 0, now);
+        assert_eq!(two.pick(0b10, now, 7), Some(0), "out, but better than nothing");
+        assert_eq!(two.pick(0b11, now, 7), None);
+    }
+
+    #[test]
+    fn three_failed_checks_make_ill_and_two_good_ones_well() {
+        let (now, two) = (Instant::now(), balance(&[1, 1]));
+        let checks = [false, false, true, false, false, false, true, false, true, true, true];
+        let changes: Vec<_> = checks.iter().map(|well| two.checked(0, *well)).collect();
+        assert_eq!(changes.iter().position(|c| *c == Some(Change::Ill)), Some(5));
+        assert_eq!(changes.iter().position(|c| *c == Some(Change::Well)), Some(9));
+        assert_eq!(changes.iter().flatten().count(), 2);
+        assert_eq!((0..3).filter_map(|_| two.checked(1, false)).last(), Some(Change::Ill));
+        assert_eq!(spread(&two, 4, now), [4, 0]);
+        assert_eq!((0..3).filter_map(|_| two.checked(0, false)).last(), Some(Change::Ill));
+        assert_eq!(spread(&two, 4, now), [0, 4], "where all are ill, all are asked; the less loaded first");
+    }
+}

@@ -1,0 +1,65 @@
+//! The body of an app's answer, on its way to the client: bounded in silence, and with the connection that it comes on.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::Lease;
+use crate::body::BodyError;
+
+/// An app's body.
+pub(crate) struct Download {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    idle: Duration,
+    /// Made when there is something to wait for.
+    alarm: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+}
+
+impl Download {
+    pub(crate) const fn new(incoming: Incoming, lease: Lease, idle: Duration) -> Self {
+        Self { incoming, lease: Some(lease), idle, alarm: None, waiting: false }
+    }
+
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            return self.wait(cx).map(|()| Some(Err(BodyError::Idle)));
+        };
+        self.waiting = false;
+        match &frame {
+            Some(Err(_)) => self.lease = None,
+            // Given back as soon as the last byte is here: the receiver may never ask for the end.
+            Some(Ok(frame)) if !frame.is_trailers() && !self.incoming.is_end_stream() => {}
+            _ => {
+                if let Some(lease) = self.lease.take() {
+                    lease.give_back();
+                }
+            }
+        }
+        Poll::Ready(frame.map(|f| f.map_err(Into::into)))
+    }
+
+    /// Ready when the app has been silent for too long. Time in which nobody asked for more does not count.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.idle)));
+        if !self.waiting {
+            self.waiting = true;
+            alarm.as_mut().reset(Instant::now() + self.idle);
+        }
+        alarm.as_mut().poll(cx)
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
