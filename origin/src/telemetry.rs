@@ -42,6 +42,11 @@ pub fn start() -> WorkerGuard {
     guard
 }
 
+/// Waits until this core's lines have been handed over; what it logs afterwards may be lost with it.
+pub(crate) async fn settle() {
+    tokio::time::sleep(MOMENT * 2).await;
+}
+
 thread_local! {
     /// The lines of this core that have not been handed over.
     static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

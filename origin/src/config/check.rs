@@ -10,6 +10,9 @@ use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection};
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::{Config, Fault, app, bucket};
 
+/// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
+const SOCKET_PATH: usize = 107;
+
 pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     let mut faults = Vec::new();
     let listen = listen(file.listen, file.tls.is_some(), &mut faults);
@@ -63,7 +66,18 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
     for (n, address) in section.http.iter().enumerate() {
         loopback(&format!("listen.http[{n}]"), *address, faults);
     }
-    if https.is_empty() && section.http.is_empty() {
+    if let Some(path) = &section.unix
+        && (!path.is_absolute() || path.as_os_str().len() > SOCKET_PATH)
+    {
+        faults.push(Fault::new(
+            "listen.unix",
+            format!(
+                "`{}` is not where a socket can be: write a path of at most {SOCKET_PATH} bytes that begins with /, as in \"/run/origin/origin.sock\"",
+                path.display()
+            ),
+        ));
+    }
+    if https.is_empty() && section.http.is_empty() && section.unix.is_none() {
         faults.push(Fault::new(
             "listen",
             "nothing to listen on: add a [tls] section (then the default is port 443), or listen.http = [\"127.0.0.1:8080\"] for clear text on loopback",
@@ -76,7 +90,7 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
             format!("{cores} is out of range: write 1 to 256, or leave it out for all cores"),
         ));
     }
-    Listen { https, http: section.http, cores }
+    Listen { https, http: section.http, unix: section.unix, cores }
 }
 
 fn loopback(key: &str, address: SocketAddr, faults: &mut Vec<Fault>) {

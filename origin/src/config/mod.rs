@@ -5,6 +5,7 @@
 
 mod app;
 mod bucket;
+mod changes;
 mod check;
 mod section;
 mod site;
@@ -16,6 +17,7 @@ use std::path::Path;
 
 pub use app::{App, Check, Upstream};
 pub use bucket::{Bucket, Credentials};
+pub use changes::changes;
 pub use section::{Admin, Cache, Edge, Limits, Listen, Timeouts, Tls};
 pub use site::{HostPattern, KeyPair, Site, Trust};
 pub use value::{AppAddress, Size, Span};

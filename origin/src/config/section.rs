@@ -40,6 +40,7 @@ pub(super) struct ListenSection {
     pub(super) https: Option<Vec<SocketAddr>>,
     #[serde(default)]
     pub(super) http: Vec<SocketAddr>,
+    pub(super) unix: Option<PathBuf>,
     pub(super) cores: Option<usize>,
 }
 
@@ -50,6 +51,8 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     /// Clear text, loopback only. Default: none.
     pub http: Vec<SocketAddr>,
+    /// Clear text on a Unix socket. Default: none.
+    pub unix: Option<PathBuf>,
     /// Cores that serve, 1 to 256. Default: all of the machine's.
     pub cores: usize,
 }
@@ -169,7 +172,7 @@ pub struct Timeouts {
     pub hold: Span,
     /// For which one of several upstreams is ejected at first.
     pub ejected: Span,
-    /// For requests in flight after SIGTERM.
+    /// For requests in flight after SIGTERM, or after a new process has taken over.
     pub drain: Span,
 }
 
