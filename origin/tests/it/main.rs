@@ -5,4 +5,7 @@ mod balance;
 mod faults;
 mod gateway;
 mod hold;
+mod load;
 mod messages;
+mod process;
+mod reload;
