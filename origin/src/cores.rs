@@ -8,10 +8,10 @@ use socket2::Socket;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
+use crate::conversation;
 use crate::gateway::{Core, Gateway};
 use crate::listen::{Identity, Listener, Name, Stream};
 use crate::upstream::Pool;
-use crate::{conversation, telemetry};
 
 /// What did not end in time, and was cut off.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,9 +65,7 @@ async fn serve(core: Arc<Core>, identity: Option<Arc<Identity>>, own: Vec<(Name,
         () = tokio::time::sleep(core.gateway.config.timeouts.drain.0) => {}
         () = core.gateway.draining.over() => {}
     }
-    let cut = Cut { connections: core.connections.len(), upgraded: core.upgraded.len() };
-    telemetry::settle().await;
-    cut
+    Cut { connections: core.connections.len(), upgraded: core.upgraded.len() }
 }
 
 async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, socket: Socket) {

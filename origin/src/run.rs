@@ -95,9 +95,9 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
                 joined.await
             }
         };
-        telemetry::settle().await;
         Ok::<_, io::Error>(cut?)
     })?;
+    telemetry::flush();
     let connections: usize = cut.iter().map(|c| c.connections).sum();
     let upgraded: usize = cut.iter().map(|c| c.upgraded).sum();
     if connections + upgraded == 0 {

@@ -42,14 +42,38 @@ pub fn start() -> WorkerGuard {
     guard
 }
 
-/// Waits until this core's lines have been handed over; what it logs afterwards may be lost with it.
-pub(crate) async fn settle() {
-    tokio::time::sleep(MOMENT * 2).await;
+/// Hands this thread's lines over. At a thread's end that is done by itself; the thread that ends the program has to ask for it.
+pub(crate) fn flush() {
+    let _ = LINES.with_borrow_mut(Pending::hand_over);
 }
 
 thread_local! {
-    /// The lines of this core that have not been handed over.
-    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static LINES: RefCell<Pending> = const { RefCell::new(Pending { bytes: Vec::new(), writer: None }) };
+}
+
+/// The lines of this core that have not been handed over.
+struct Pending {
+    bytes: Vec<u8>,
+    writer: Option<NonBlocking>,
+}
+
+impl Pending {
+    fn hand_over(&mut self) -> io::Result<()> {
+        if let Some(writer) = &mut self.writer
+            && !self.bytes.is_empty()
+        {
+            writer.write_all(&self.bytes)?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // The last ones are of requests that were cut off.
+        let _ = self.hand_over();
+    }
 }
 
 /// Hands lines to the writing thread, several at a time where a runtime is at hand to hand over the rest in a moment.
@@ -68,18 +92,18 @@ impl<'a> MakeWriter<'a> for Batched {
 impl Write for Handle<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return self.0.clone().write(line) };
-        let mut writer = self.0.clone();
         LINES.with_borrow_mut(|lines| {
-            let first = lines.is_empty();
-            lines.extend_from_slice(line);
-            if lines.len() >= BATCH {
-                return hand_over(lines, &mut writer);
+            let first = lines.bytes.is_empty();
+            lines.writer.get_or_insert_with(|| self.0.clone());
+            lines.bytes.extend_from_slice(line);
+            if lines.bytes.len() >= BATCH {
+                return lines.hand_over();
             }
             if first {
-                runtime.spawn(async move {
+                runtime.spawn(async {
                     tokio::time::sleep(MOMENT).await;
                     // The queue drops what it can't take, and counts it.
-                    let _ = LINES.with_borrow_mut(|lines| hand_over(lines, &mut writer));
+                    flush();
                 });
             }
             Ok(())
@@ -90,14 +114,6 @@ impl Write for Handle<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn hand_over(lines: &mut Vec<u8>, writer: &mut NonBlocking) -> io::Result<()> {
-    if !lines.is_empty() {
-        writer.write_all(lines)?;
-        lines.clear();
-    }
-    Ok(())
 }
 
 /// One JSON object a line: tracing's own, and the access log's as it comes.

@@ -2,9 +2,11 @@
 
 mod app;
 mod balance;
+mod drain;
 mod faults;
 mod gateway;
 mod hold;
+mod http2;
 mod load;
 mod messages;
 mod process;

@@ -84,7 +84,11 @@ impl Process {
     /// The `n`th line (from 0) with this message, as soon as it is there.
     pub(crate) async fn line(&self, message: &str, n: usize) -> Value {
         let found = eventually(|| self.lines(message).into_iter().nth(n)).await;
-        found.unwrap_or_else(|| panic!("no `{message}`: {:#?}", self.lines.lock().expect("no panic")))
+        let Some(found) = found else {
+            let all = self.lines.lock().expect("no panic").clone();
+            panic!("no `{message}` among {all:#?}");
+        };
+        found
     }
 
     /// What it says when the `n`th process (from 0) serves.

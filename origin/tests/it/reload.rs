@@ -101,24 +101,24 @@ async fn the_program_at_the_path_is_started() {
     symlink(env!("CARGO_BIN_EXE_origin"), &program).expect("a link");
     let mut gateway = Process::start(place.command(&program));
     let first = gateway.serving(0).await;
-    let put = |text: Option<&str>| {
+    let put = |text: Option<(&str, u32)>| {
         std::fs::remove_file(&program).expect("it is there");
         match text {
             None => symlink(env!("CARGO_BIN_EXE_origin"), &program).expect("a link"),
-            Some(text) => {
+            Some((text, mode)) => {
                 use std::os::unix::fs::PermissionsExt as _;
                 std::fs::write(&program, text).expect("written");
-                std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+                std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).expect("set");
             }
         }
     };
     let failures = [
-        ("#!/bin/sh\nexit 3\n", "it ended without a word: exit status: 3"),
-        ("no program\n", "it cannot be started: "),
-        ("#!/bin/sh\nexec sleep 300\n", "it has said nothing for 30 s"),
+        ("#!/bin/sh\nexit 3\n", 0o755, "it ended without a word: exit status: 3"),
+        ("no program\n", 0o644, "it cannot be started: Permission denied"),
+        ("#!/bin/sh\nexec sleep 300\n", 0o755, "it has said nothing for 30 s"),
     ];
-    for (n, (text, reason)) in failures.into_iter().enumerate() {
-        put(Some(text));
+    for (n, (text, mode, reason)) in failures.into_iter().enumerate() {
+        put(Some((text, mode)));
         send(first.pid(), Signal::HUP);
         let failed = gateway.line("the reload has failed; this process goes on as it was", n).await;
         let said = failed["reason"].as_str().expect("text");
