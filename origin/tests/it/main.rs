@@ -1,5 +1,6 @@
 //! The real gateway between scripted clients and scripted apps, so that every fault is exact.
 
+mod activation;
 mod app;
 mod balance;
 mod drain;
@@ -11,3 +12,4 @@ mod load;
 mod messages;
 mod process;
 mod reload;
+mod unix;

@@ -96,10 +96,6 @@ impl Process {
         Serving(self.line("serving", n).await)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// The exit code of the first process, when it has ended.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         let child = &mut self.child;
@@ -110,9 +106,10 @@ impl Process {
         self.child.try_wait().expect("ours").is_none()
     }
 
-    /// All that was said on standard error.
-    pub(crate) fn complaint(&self) -> String {
-        self.complaint.lock().expect("no panic").clone()
+    /// What it says on standard error.
+    pub(crate) async fn complaint(&self) -> String {
+        let said = || Some(self.complaint.lock().expect("no panic").clone()).filter(|said| said.ends_with('\n'));
+        eventually(said).await.expect("it says something")
     }
 }
 
@@ -137,10 +134,13 @@ impl Serving {
         self.0["pid"].as_u64().and_then(|pid| pid.try_into().ok()).expect("a process")
     }
 
+    pub(crate) fn addresses(&self) -> &str {
+        self.0["addresses"].as_str().expect("text")
+    }
+
     /// Where it listens, by the scheme.
     pub(crate) fn at(&self, scheme: &str) -> SocketAddr {
-        let all = self.0["addresses"].as_str().expect("text");
-        let found = all.split(' ').find_map(|address| address.strip_prefix(&format!("{scheme}://")));
+        let found = self.addresses().split(' ').find_map(|address| address.strip_prefix(&format!("{scheme}://")));
         found.expect("it listens there").parse().expect("an address")
     }
 
