@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
-use crate::config::Site;
+use crate::config::{HealthOwner, Site};
 use crate::conversation::Connection;
 use crate::gateway::{Core, Gateway};
 use crate::limits::connections::Place;
@@ -149,14 +149,14 @@ impl Host for Native<'_> {
     }
 
     async fn forward(&self, exchange: &Exchange, incoming: Incoming) -> Result<Answer<HeaderFields, Body>, Problem> {
-        if exchange.target.path() == health::PATH {
+        if exchange.target.path() == health::PATH && self.site.health == HealthOwner::Gateway {
             return Ok(answer(self.gateway.health.answer(self.trusted)));
         }
         let Incoming { mut request, authority } = incoming;
         let read = if *request.method() == Method::HEAD { storage::Read::Head } else { storage::Read::Get };
         let upgrade = upgrade_of(&request).then(|| hyper::upgrade::on(&mut request));
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
-        let timeouts = &self.gateway.config.timeouts;
+        let timeouts = &self.site.timeouts;
         let app = self.app.ok_or(Problem::UnknownHost)?;
         let (response, lease) = upstream::send(&self.core.pool, app, request, timeouts).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use contract::{Problem, RequestId, client, header, wants_json};
+use contract::{Problem, RequestId, Target, client, header, wants_json};
 use edge::exchange::Refused;
 use edge::{Exchange, Head as _, Visitor, pipeline};
 use http::header::{CONNECTION, HOST};
@@ -27,14 +27,23 @@ pub(crate) async fn serve(
     let gateway = &*core.gateway;
     let random: [u8; 16] = rand::random();
     let (version, method) = (request.version(), request.method().clone());
-    let limits = &gateway.config.limits;
-    let request = request.map(|body| Body::downstream(body, limits.body.0, limits.body_rate.0));
-    let too_large = http_body::Body::size_hint(request.body()).lower() > limits.body.0;
     let authority = authority(&request);
-    let incoming = Incoming { authority: authority.as_deref().unwrap_or_default().into(), request };
-
-    let site = authority.and_then(|a| gateway.sites.find(&a).ok_or(Problem::UnknownHost));
-    let site = site.and_then(|n| Ok((n, gateway.sites.all().get(n).ok_or(Problem::UnknownHost)?)));
+    let site = authority.as_ref().map_err(|problem| *problem).and_then(|authority| {
+        let found = if gateway.sites.have_paths() {
+            // A target that is refused goes to any of the host's sites, to be refused there.
+            let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+            let target = Target::parse(target, target.len() * 3);
+            gateway.sites.route(authority, target.as_ref().map_or("", Target::path))
+        } else {
+            gateway.sites.find(authority)
+        };
+        let n = found.ok_or(Problem::UnknownHost)?;
+        Ok((n, gateway.sites.all().get(n).ok_or(Problem::UnknownHost)?))
+    });
+    let limits = site.as_ref().map_or(&gateway.config.limits, |(_, site)| &site.limits);
+    let too_large = http_body::Body::size_hint(request.body()).lower() > limits.body.0;
+    let request = request.map(|body| Body::downstream(body, limits.body.0, limits.body_rate.0));
+    let incoming = Incoming { authority: authority.unwrap_or_default().into(), request };
     let site = site.and_then(|site| if too_large { Err(Problem::BodyTooLarge) } else { Ok(site) });
     let mut detail = "";
     let admitted = site.and_then(|(n, site)| {
@@ -127,7 +136,7 @@ fn visitor(incoming: &Incoming, peer: Peer, trusted: Trusted) -> Visitor {
 
 /// The one host that a request is for (RFC 9112 section 3.2): one Host field in HTTP/1.1, and nothing in the target that
 /// says otherwise.
-fn authority(request: &Request<Body>) -> Result<String, Problem> {
+fn authority<B>(request: &Request<B>) -> Result<String, Problem> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.to_str().map_err(|_| Problem::BadRequest)?),

@@ -17,7 +17,7 @@ use std::path::Path;
 pub use app::{App, Check, Upstream};
 pub use bucket::{Bucket, Credentials};
 pub use section::{Admin, Cache, Edge, Limits, Listen, Timeouts, Tls};
-pub use site::{HostPattern, KeyPair, Site, Trust};
+pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use value::{AppAddress, Size, Span};
 
 /// The checked configuration.

@@ -109,7 +109,7 @@ impl Default for Cache {
 }
 
 /// `[limits]`: what a client may send.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of a request's header section, 8 KiB to 1 MiB; past it 431.

@@ -6,3 +6,4 @@ mod faults;
 mod gateway;
 mod hold;
 mod messages;
+mod sites;
