@@ -209,7 +209,7 @@ fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>)
         {
             fault("static", format!("`{}` is not a folder", dir.display()));
         }
-        let app = app::check(section.app, section.check, section.check_every, &mut fault);
+        let app = app::check(section.app, section.app_protocol, section.check, section.check_every, &mut fault);
         if !section.paths.is_empty() && (section.cert.is_some() || section.key.is_some()) {
             // The handshake comes before the path.
             fault("cert", "belongs to a site without paths: all sites of a host show the same certificate".to_owned());

@@ -14,7 +14,7 @@ mod wording;
 use std::fmt;
 use std::path::Path;
 
-pub use app::{App, Check, Upstream};
+pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
 pub use section::{Admin, Cache, Edge, Limits, Listen, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::app::{App, AppSection};
+use super::app::{App, AppSection, Protocol};
 use super::section::{Limits, Timeouts};
 use super::value::{Size, Span};
 
@@ -17,6 +17,8 @@ pub(super) struct SiteSection {
     #[serde(default)]
     pub(super) paths: Vec<String>,
     pub(super) app: AppSection,
+    #[serde(default)]
+    pub(super) app_protocol: Protocol,
     pub(super) check: Option<String>,
     pub(super) check_every: Option<Span>,
     #[serde(default)]

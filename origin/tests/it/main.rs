@@ -5,5 +5,6 @@ mod balance;
 mod faults;
 mod gateway;
 mod hold;
+mod http2;
 mod messages;
 mod sites;
