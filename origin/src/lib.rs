@@ -9,6 +9,7 @@
 //! `main.rs` is the way in, [`run`](run::run) the order of events, `service.rs` what happens to a request.
 
 pub mod access;
+mod address;
 pub mod admin;
 mod assets;
 pub mod body;

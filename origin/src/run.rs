@@ -93,5 +93,6 @@ pub fn run(config: Config) -> Result<(), RunError> {
         tracing::info!("stopped");
         Ok::<_, std::io::Error>(())
     })?;
+    telemetry::flush();
     Ok(())
 }

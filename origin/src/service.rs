@@ -12,6 +12,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version};
 use crate::access::Record;
 use crate::body::Body;
 use crate::conversation::Connection;
+use crate::forwarded;
 use crate::gateway::Core;
 use crate::native::{HeaderFields, Incoming, Native};
 use crate::trust::{self, Distrust, Peer, Trusted};
@@ -97,7 +98,7 @@ pub(crate) async fn serve(
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = answer.fields.0;
     if trusted == Trusted::EdgeSigned {
-        response.headers_mut().insert(header::GATEWAY, HeaderValue::from_static("1"));
+        response.headers_mut().insert(forwarded::GATEWAY.clone(), HeaderValue::from_static("1"));
     }
     let rest = [Problem::BadRequest, Problem::BodyTooLarge, Problem::RequestTimeout].map(Problem::as_str);
     if rest.contains(&record.reason) && version < Version::HTTP_2 {
