@@ -13,6 +13,7 @@ mod address;
 pub mod admin;
 mod assets;
 pub mod body;
+mod compress;
 pub mod config;
 mod conversation;
 mod cores;

@@ -12,10 +12,10 @@ use http::{HeaderValue, Request, Response, StatusCode, Version};
 use crate::access::Record;
 use crate::body::Body;
 use crate::conversation::Connection;
-use crate::forwarded;
 use crate::gateway::Core;
 use crate::native::{HeaderFields, Incoming, Native};
 use crate::trust::{self, Distrust, Peer, Trusted};
+use crate::{compress, forwarded};
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -85,6 +85,8 @@ pub(crate) async fn serve(
     let path = exchange.as_ref().map_or_else(|_| incoming.request.uri().path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
     let mut record = Box::new(Record::new(started, id, client, trusted, method, &incoming.authority, path, version));
+    let wish = gateway.config.compress.as_ref().filter(|_| trusted == Trusted::Direct);
+    let wish = wish.map(|settings| (settings, compress::wish(incoming.request.headers())));
     let head_only = record.method == http::Method::HEAD;
 
     let answer = match exchange {
@@ -97,6 +99,9 @@ pub(crate) async fn serve(
     let mut response = Response::new(answer.body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = answer.fields.0;
+    if let Some((settings, wish)) = wish {
+        response = compress::answer(settings, wish, response).await;
+    }
     if trusted == Trusted::EdgeSigned {
         response.headers_mut().insert(forwarded::GATEWAY.clone(), HeaderValue::from_static("1"));
     }

@@ -50,6 +50,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         edge,
         admin: file.admin,
         cache: file.cache,
+        compress: file.compress,
         limits: file.limits,
         timeouts: file.timeouts,
         sites,

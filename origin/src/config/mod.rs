@@ -16,7 +16,7 @@ use std::path::Path;
 
 pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
-pub use section::{Admin, Cache, Edge, Limits, Listen, Timeouts, Tls};
+pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use value::{AppAddress, Size, Span};
 
@@ -33,6 +33,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// The cache.
     pub cache: Cache,
+    /// Content codings, where wanted.
+    pub compress: Option<Compress>,
     /// Bounds on what a client may send.
     pub limits: Limits,
     /// How long to wait for whom.

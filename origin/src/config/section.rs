@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) admin: Option<Admin>,
     #[serde(default)]
     pub(super) cache: Cache,
+    pub(super) compress: Option<Compress>,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
@@ -105,6 +106,20 @@ pub struct Cache {
 impl Default for Cache {
     fn default() -> Self {
         Self { size: Size(128 << 20), object: Size(8 << 20) }
+    }
+}
+
+/// `[compress]`: content codings for clients that do not come through Cloudflare.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compress {
+    /// Bytes of a body from which on it is coded, where its length is known.
+    pub least: Size,
+}
+
+impl Default for Compress {
+    fn default() -> Self {
+        Self { least: Size(1 << 10) }
     }
 }
 

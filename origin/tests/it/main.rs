@@ -2,6 +2,7 @@
 
 mod app;
 mod balance;
+mod compress;
 mod faults;
 mod gateway;
 mod hold;
