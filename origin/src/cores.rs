@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::conversation;
 use crate::gateway::{Core, Gateway};
 use crate::listen::{Identity, Listener, Name, Stream};
+use crate::telemetry;
 use crate::upstream::Pool;
 
 /// What did not end in time, and was cut off.
@@ -38,7 +39,13 @@ pub(crate) fn start(
             upgraded: TaskTracker::new(),
         });
         let identity = identity.cloned();
-        let run = move || runtime.block_on(serve(core, identity, own));
+        let run = move || {
+            let cut = runtime.block_on(serve(core, identity, own));
+            // What was cut off is logged, too.
+            drop(runtime);
+            telemetry::flush();
+            cut
+        };
         threads.push(thread::Builder::new().name(format!("core-{n}")).spawn(run)?);
     }
     Ok(threads)

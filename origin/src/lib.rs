@@ -9,9 +9,11 @@
 //! `main.rs` is the way in, [`run`](run::run) the order of events, `service.rs` what happens to a request.
 
 pub mod access;
+mod address;
 pub mod admin;
 mod assets;
 pub mod body;
+mod compress;
 pub mod config;
 mod conversation;
 mod cores;
@@ -32,3 +34,4 @@ pub mod store;
 pub mod telemetry;
 pub mod trust;
 mod upstream;
+mod websocket;

@@ -1,242 +1,199 @@
-//! HTTP/2 clients that ask all the time, and see every GOAWAY.
+//! An app that speaks HTTP/2: many exchanges on one connection, and what of them passes.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http2::{SendRequest, handshake};
+use futures_util::StreamExt as _;
+use http::{HeaderMap, Request, Response, Version};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustix::process::Signal;
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
+use hyper_util::server::conn::auto;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use crate::app::{Mood, Server};
-use crate::load::Outcome;
-use crate::process::{Place, send};
+use crate::gateway::{Gateway, assert_good, assert_problem};
 
-/// The type of a GOAWAY frame (RFC 9113 section 6.8).
-const GOAWAY: u8 = 7;
+type Frames = StreamBody<futures_util::stream::BoxStream<'static, Result<Frame<Bytes>, std::io::Error>>>;
 
-/// A connection whose frames from the server are looked at as they come by.
-pub(crate) struct Tap<I> {
-    io: I,
-    head: Vec<u8>,
-    payload: usize,
-    goaways: Arc<AtomicUsize>,
-}
-
-impl<I> Tap<I> {
-    pub(crate) fn new(io: I, goaways: Arc<AtomicUsize>) -> Self {
-        Self { io, head: Vec::new(), payload: 0, goaways }
-    }
-
-    fn follow(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let skipped = self.payload.min(bytes.len());
-            self.payload -= skipped;
-            bytes = &bytes[skipped..];
-            let taken = (9 - self.head.len()).min(bytes.len());
-            self.head.extend_from_slice(&bytes[..taken]);
-            bytes = &bytes[taken..];
-            if let [a, b, c, kind, ..] = self.head[..]
-                && self.head.len() == 9
-            {
-                self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
-                self.goaways.fetch_add(usize::from(kind == GOAWAY), Ordering::Relaxed);
-                self.head.clear();
-            }
-        }
-    }
-}
-
-impl<I: AsyncRead + Unpin> AsyncRead for Tap<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        self.follow(&buf.filled()[before..]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for Tap<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// Begins to speak HTTP/2 on a connection.
-pub(crate) async fn speak<I>(io: I, goaways: &Arc<AtomicUsize>) -> Result<SendRequest<Full<Bytes>>, String>
-where
-    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let io = TokioIo::new(Tap::new(io, Arc::clone(goaways)));
-    let (sender, connection) = handshake(TokioExecutor::new(), io).await.map_err(|e| format!("handshake: {e}"))?;
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
-/// Writes a certificate and its key where [`LISTEN`] finds them; gives a client that trusts it.
-fn identity(place: &Place) -> (String, TlsConnector) {
-    let own = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).expect("a certificate");
-    let write = |name: &str, text: String| {
-        let path = place.path(name);
-        std::fs::write(&path, text).expect("written");
-        path
-    };
-    let cert = write("cert.pem", own.cert.pem());
-    let key = write("key.pem", own.signing_key.serialize_pem());
-    let quoted = |path: &Path| format!("{:?}", path.display().to_string());
-    let section = format!(
-        "listen.https = [\"127.0.0.1:0\"]\nlisten.cores = 2\n[tls]\ncert = {}\nkey = {}\n",
-        quoted(&cert),
-        quoted(&key)
-    );
-    let mut roots = RootCertStore::empty();
-    roots.add(own.cert.der().clone()).expect("a certificate");
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    (section, TlsConnector::from(Arc::new(config)))
-}
-
-/// One of several clients.
-struct Client {
+/// An app that says what it was asked, and how.
+struct App {
     address: SocketAddr,
-    tls: TlsConnector,
-    goaways: Arc<AtomicUsize>,
-    open: Option<SendRequest<Full<Bytes>>>,
-    connections: usize,
-    /// Requests that a connection which was going away did not take, and which went out on the next one.
-    again: usize,
+    connections: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
+    /// How often it has said that it goes away.
+    goaway: watch::Sender<u32>,
 }
 
-impl Client {
-    async fn connect(&mut self) -> Result<SendRequest<Full<Bytes>>, String> {
-        if let Some(open) = self.open.as_ref().filter(|open| !open.is_closed()) {
-            return Ok(open.clone());
-        }
-        let stream = TcpStream::connect(self.address).await.map_err(|e| format!("connect: {e}"))?;
-        let name = ServerName::try_from("a.example").expect("a name");
-        let stream = self.tls.connect(name, stream).await.map_err(|e| format!("TLS: {e}"))?;
-        self.connections += 1;
-        Ok(self.open.insert(speak(stream, &self.goaways).await?).clone())
-    }
-
-    async fn run(mut self, name: usize, time: Duration) -> (Outcome, usize, usize) {
-        let mut outcome = Outcome::default();
-        let mut ticks = tokio::time::interval(Duration::from_millis(40));
-        let began = Instant::now();
-        let mut number = 0;
-        while began.elapsed() < time {
-            ticks.tick().await;
-            let asked = format!("{} /{name}/{number}", if number % 2 == 0 { "GET" } else { "POST" });
-            let (method, path) = asked.split_once(' ').expect("two words");
-            let body = if method == "POST" { Full::from("abc") } else { Full::default() };
-            let request = Request::builder().method(method).uri(format!("https://a.example{path}")).body(body);
-            number += 1;
-            let mut request = request.expect("a request");
-            // A client takes another connection for what the first has not sent.
-            let sent = loop {
-                let mut sender = match self.connect().await {
-                    Ok(sender) => sender,
-                    Err(why) => break Err(why),
-                };
-                if sender.ready().await.is_err() {
-                    self.open = None;
-                    continue;
-                }
-                let answer = sender.try_send_request(request);
-                match tokio::time::timeout(Duration::from_secs(30), answer).await {
-                    Err(_) => break Err("no answer in 30 s".to_owned()),
-                    Ok(Ok(answer)) => break Ok(answer),
-                    Ok(Err(mut error)) => match error.take_message() {
-                        Some(unsent) => {
-                            self.again += 1;
-                            self.open = None;
-                            request = unsent;
+impl App {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let (connections, asked) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (goaway, going) = watch::channel(0);
+        let (count, seen) = (Arc::clone(&connections), Arc::clone(&asked));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (count, seen, mut going) = (Arc::clone(&count), Arc::clone(&seen), going.clone());
+                tokio::spawn(async move {
+                    let first = AtomicUsize::new(0);
+                    let service = service_fn(|request: Request<Incoming>| {
+                        if first.fetch_add(1, Ordering::Relaxed) == 0 {
+                            count.fetch_add(1, Ordering::Relaxed);
                         }
-                        None => break Err(format!("{:?}", error.error())),
-                    },
-                }
-            };
-            outcome.asked.push(asked.clone());
-            match sent {
-                Err(why) => outcome.lost.push(format!("{asked}: {why}")),
-                Ok(answer) => {
-                    let status = answer.status();
-                    let body = answer.into_body().collect().await.map(|body| body.to_bytes());
-                    if status != StatusCode::OK || !body.as_ref().is_ok_and(|body| body == "ok") {
-                        outcome.lost.push(format!("{asked}: {status}, {body:?}"));
+                        answer(request, Arc::clone(&seen))
+                    });
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                    let mut connection = std::pin::pin!(connection);
+                    going.mark_unchanged();
+                    // A connection that has said nothing yet would be cut off.
+                    let told = async { while going.changed().await.is_ok() && first.load(Ordering::Relaxed) == 0 {} };
+                    tokio::select! {
+                        _ = connection.as_mut() => {}
+                        () = told => {
+                            connection.as_mut().graceful_shutdown();
+                            let _ = connection.await;
+                        }
                     }
-                }
+                });
             }
-        }
-        (outcome, self.connections, self.again)
+        });
+        Self { address, connections, asked, goaway }
+    }
+
+    fn gateway(&self) -> Gateway {
+        Gateway::before(&format!("\"{}\"\napp_protocol = \"http2\"", self.address), "")
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no panic").clone()
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reload_under_load_loses_nothing() {
-    let app = Server::start(Mood::Good).await;
-    let place = Place::new();
-    let (section, tls) = identity(&place);
-    place.configure(&section, app.address);
-    let mut gateway = place.start();
-    let first = gateway.serving(0).await;
-    let goaways = Arc::<AtomicUsize>::default();
-    let mut clients = JoinSet::new();
-    for name in 0..8 {
-        let (tls, goaways) = (tls.clone(), Arc::clone(&goaways));
-        let address = first.at("https");
-        let client = Client { address, tls, goaways, open: None, connections: 0, again: 0 };
-        clients.spawn(client.run(name, Duration::from_secs(9)));
-    }
-    let mut pid = first.pid();
-    for n in 1..=3 {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        send(pid, Signal::HUP);
-        pid = gateway.serving(n).await.pid();
-    }
-    assert_eq!(gateway.ended().await, Some(0));
-    let (mut all, mut connections, mut again) = (Outcome::default(), 0, 0);
-    while let Some(done) = clients.join_next().await {
-        let (outcome, opened, repeated) = done.expect("no panic");
-        all.add(outcome);
-        connections += opened;
-        again += repeated;
-    }
-    let goaways = goaways.load(Ordering::Relaxed);
-    println!(
-        "row 2, three reloads under 200 requests/s over HTTP/2: {} of {} lost, {goaways} GOAWAY on {connections} connections, \
-         {again} requests went out on the next connection, unsent on the one before",
-        all.lost.len(),
-        all.asked.len()
+async fn answer(request: Request<Incoming>, seen: Arc<Mutex<Vec<String>>>) -> Result<Response<Frames>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let field = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("-").to_owned();
+    let authority = parts.uri.authority().map_or("-", |a| a.as_str());
+    let said = format!(
+        "{:?} {} {} authority={authority} host={} connection={} te={}",
+        parts.version,
+        parts.method,
+        parts.uri.path(),
+        field("host"),
+        field("connection"),
+        field("te")
     );
-    assert!(all.asked.len() >= 1_600);
-    // Every connection but the last of each client is told.
-    assert!(goaways >= connections - 8 && connections >= 8 * 4, "{goaways} on {connections}");
-    all.assert_whole(&app.seen());
+    seen.lock().expect("no panic").push(said);
+    let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checksum", http::HeaderValue::from_static("42"));
+    let frames: Vec<Result<_, std::io::Error>> = match parts.uri.path() {
+        "/trailers" => vec![Ok(Frame::data(body)), Ok(Frame::trailers(trailers))],
+        "/cut" => vec![Ok(Frame::data(Bytes::from_static(b"beginning"))), Err(std::io::Error::other("cut"))],
+        _ => vec![Ok(Frame::data(if body.is_empty() { Bytes::from_static(b"ok") } else { body }))],
+    };
+    let frames = futures_util::stream::iter(frames).then(|frame| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        frame
+    });
+    let mut response = Response::new(StreamBody::new(Box::pin(frames) as _));
+    if parts.uri.path() == "/trailers" {
+        response.headers_mut().insert("trailer", http::HeaderValue::from_static("x-checksum"));
+    }
+    if parts.headers.contains_key("upgrade") && parts.version == Version::HTTP_11 {
+        *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert("connection", http::HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert("upgrade", http::HeaderValue::from_static("echo"));
+    }
+    Ok(response)
+}
+
+#[tokio::test]
+async fn a_hundred_requests_share_a_connection() {
+    let app = App::start().await;
+    let gateway = app.gateway();
+    assert_good(&gateway.get("/first").await);
+    let all = (0..100).map(|n| {
+        let gateway = &gateway;
+        async move { if n % 2 == 0 { gateway.get("/get").await } else { gateway.post("/post").await } }
+    });
+    for answer in futures_util::future::join_all(all).await {
+        assert_good(&answer);
+        assert!(answer.contains("\r\nok\r\n") || answer.contains("\r\nabc\r\n"), "{answer}");
+    }
+    assert_eq!(app.connections.load(Ordering::Relaxed), 1);
+    let asked = app.asked();
+    assert_eq!(asked.len(), 101);
+    assert!(asked.iter().all(|a| a.starts_with("HTTP/2.0 ") && a.ends_with("authority=a host=- connection=- te=-")));
+}
+
+#[tokio::test]
+async fn trailers_pass_and_a_broken_body_shows() {
+    let app = App::start().await;
+    let gateway = app.gateway();
+    let asked =
+        "POST /trailers HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te, close\r\ncontent-length: 3\r\n\r\nabc";
+    let answer = gateway.say(asked).await;
+    assert!(answer.contains("3\r\nabc\r\n0\r\nx-checksum: 42\r\n\r\n"), "{answer}");
+    assert!(app.asked()[0].ends_with("connection=- te=trailers"), "{:?}", app.asked());
+    let answer = gateway.get("/cut").await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains("\r\n0\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_app_that_goes_away_costs_nobody_anything() {
+    let app = App::start().await;
+    let gateway = app.gateway();
+    let mut answers = Vec::new();
+    for round in 0..10 {
+        let some = (0..20).map(|n| {
+            let gateway = &gateway;
+            async move { if n % 2 == 0 { gateway.get("/get").await } else { gateway.post("/post").await } }
+        });
+        let going = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            app.goaway.send_replace(round);
+        };
+        answers.extend(tokio::join!(futures_util::future::join_all(some), going).0);
+    }
+    answers.iter().for_each(|answer| assert_good(answer));
+    assert_eq!(app.asked().len(), 200, "each came once");
+    assert!(app.connections.load(Ordering::Relaxed) >= 5, "it has gone away again and again");
+}
+
+#[tokio::test]
+async fn an_upgrade_goes_over_http_1() {
+    let app = App::start().await;
+    let gateway = app.gateway();
+    assert_good(&gateway.get("/before").await);
+    let asked = "GET /up HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    let answer = gateway.say(asked).await;
+    assert!(answer.starts_with("HTTP/1.1 101 ") && answer.contains("upgrade: echo"), "{answer}");
+    assert!(app.asked()[1].starts_with("HTTP/1.1 GET /up "), "{:?}", app.asked());
+    assert_good(&gateway.get("/after").await);
+}
+
+#[tokio::test]
+async fn an_app_that_speaks_only_http_1_is_named() {
+    let script = crate::app::Script::new().await;
+    let gateway = Gateway::before(&format!("{}\napp_protocol = \"http2\"", script.app()), "timeouts.hold = \"300ms\"");
+    let app = async {
+        loop {
+            let mut line = script.accept().await;
+            line.until("\r\n\r\n").await;
+            line.say("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        }
+    };
+    let answer = tokio::select! {
+        answer = gateway.get("/") => answer,
+        () = app => unreachable!("it has no end"),
+    };
+    assert_problem(&answer, 502, "app-unreachable");
 }

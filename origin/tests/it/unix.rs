@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 
 use crate::app::{Mood, Server};
 use crate::gateway::{assert_good, get, rest};
-use crate::http2;
+use crate::goaway;
 use crate::process::{Place, send};
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn it_speaks_both_versions_and_is_handed_on() {
         stream.write_all(get("/one").as_bytes()).await.expect("written");
         assert_good(&rest(&mut stream).await);
         let stream = UnixStream::connect(&path).await.expect("it listens");
-        let mut sender = http2::speak(stream, &Arc::<AtomicUsize>::default()).await.expect("HTTP/2");
+        let mut sender = goaway::speak(stream, &Arc::<AtomicUsize>::default()).await.expect("HTTP/2");
         let request = Request::get("http://a/two").body(Full::<Bytes>::default()).expect("a request");
         let answer = sender.send_request(request).await.expect("an answer");
         assert_eq!(answer.status(), 200);
