@@ -162,7 +162,8 @@ impl HttpBody for Body {
                     }
                     Some(Err(_)) => *recorder = None,
                     None => {
-                        if let Some(recorder) = recorder.take() {
+                        let whole = !matches!(&body.kind, Kind::Download(download) if download.was_ended());
+                        if let Some(recorder) = recorder.take().filter(|_| whole) {
                             recorder.complete();
                         }
                     }

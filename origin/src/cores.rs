@@ -1,5 +1,6 @@
 //! A runtime per core: each accepts, serves and connects upstream by itself, and shares nothing that moves.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -86,10 +87,11 @@ async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, socket: Socket
         }
         None => tracing::debug!(client.address = %stream.peer(), "closed: limits.connections are open"),
     };
+    let mut drained = pin!(core.gateway.draining.begun());
     loop {
         tokio::select! {
             biased;
-            () = core.gateway.draining.begun() => break,
+            () = &mut drained => break,
             accepted = listener.accept() => match accepted {
                 Ok(stream) => take(stream),
                 Err(error) => {

@@ -2,17 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::{fs, io, process};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::config::{Config, changes};
+use crate::cores::{self, Cut};
 use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
 use crate::handover::{self, Inheritance, Successor};
 use crate::listen::{self, Identity, Listening, Name, Opened};
-use crate::{admin, cores, service_manager, telemetry, upstream};
+use crate::{admin, service_manager, telemetry, upstream};
 
 /// What ends the gateway before it serves.
 #[derive(Debug, thiserror::Error)]
@@ -85,23 +87,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
             Some(_) => drop(leave),
             None => service_manager::stopping(),
         }
-        let join = move || threads.into_iter().filter_map(|t| t.join().ok()).collect::<Vec<_>>();
-        let mut joined = tokio::task::spawn_blocking(join);
-        let cut = tokio::select! {
-            cut = &mut joined => cut,
-            () = stop.asked() => {
-                tracing::info!("told to stop again");
-                drain.send_replace(Phase::Ending);
-                joined.await
-            }
-            how = ended(&mut successor) => {
-                // Nobody listens any more, and as long as we live the service manager does not hear of it.
-                tracing::error!(how, "the new process has ended; so does this one");
-                drain.send_replace(Phase::Ending);
-                joined.await
-            }
-        };
-        Ok::<_, io::Error>(cut?)
+        drained(threads, &drain, &mut successor, &mut stop).await
     })?;
     telemetry::flush();
     let connections: usize = cut.iter().map(|c| c.connections).sum();
@@ -131,12 +117,30 @@ fn serve_admin(gateway: &Arc<Gateway>, sockets: &[Listening]) -> io::Result<(Str
     Ok((private.to_string(), leave))
 }
 
-/// Waits until a successor has ended, if there is one.
-async fn ended(successor: &mut Option<Successor>) -> String {
-    match successor {
-        Some(successor) => successor.ended().await,
-        None => std::future::pending().await,
+/// Waits until every core has drained. They are hurried where we are told to stop again, and where nobody has taken over after
+/// all.
+async fn drained(
+    threads: Vec<JoinHandle<Cut>>,
+    drain: &watch::Sender<Phase>,
+    successor: &mut Option<Successor>,
+    stop: &mut Stop,
+) -> io::Result<Vec<Cut>> {
+    let successor_ended = async {
+        match successor {
+            Some(successor) => successor.ended().await,
+            None => std::future::pending().await,
+        }
+    };
+    let join = move || threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
+    let mut joined = tokio::task::spawn_blocking(join);
+    tokio::select! {
+        cut = &mut joined => return Ok(cut?),
+        () = stop.asked() => tracing::info!("told to stop again"),
+        // Nobody listens any more, and as long as we live the service manager does not hear of it.
+        how = successor_ended => tracing::error!(how, "the new process has ended; so does this one"),
     }
+    drain.send_replace(Phase::Ending);
+    Ok(joined.await?)
 }
 
 /// Waits until the gateway is to stop, or until a new process serves in its place, which it gives.

@@ -23,22 +23,24 @@ pub(crate) struct Download {
     waiting: bool,
     /// Ready when an endless body should end.
     end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    ended: bool,
 }
 
 impl Download {
     /// With `drain` it is a body without an end: it ends when the gateway drains.
     pub(crate) fn new(incoming: Incoming, lease: Lease, idle: Duration, drain: Option<Drain>) -> Self {
         let end = drain.map(|drain| Box::pin(drain.spread()) as Pin<Box<dyn Future<Output = ()> + Send>>);
-        Self { incoming, lease: Some(lease), idle, alarm: None, waiting: false, end }
+        Self { incoming, lease: Some(lease), idle, alarm: None, waiting: false, end, ended: false }
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(end) = &mut self.end
             && end.as_mut().poll(cx).is_ready()
         {
-            // It may be polled once more, and its end is no longer to be asked.
-            self.end = Some(Box::pin(std::future::ready(())));
-            self.lease = None;
+            (self.end, self.lease) = (None, None);
+            self.ended = true;
+        }
+        if self.ended {
             return Poll::Ready(None);
         }
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
@@ -66,6 +68,11 @@ impl Download {
             alarm.as_mut().reset(Instant::now() + self.idle);
         }
         alarm.as_mut().poll(cx)
+    }
+
+    /// Whether it was ended by us, and lacks what would have come.
+    pub(crate) const fn was_ended(&self) -> bool {
+        self.ended
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {

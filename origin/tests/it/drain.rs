@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::app::{Line, Mood, Script, Server};
+use crate::app::{Line, Mood, OK, Script, Server};
 use crate::gateway::{assert_good, get, rest};
 use crate::process::{Place, Process, Serving, send};
 
@@ -114,6 +114,28 @@ async fn an_event_stream_ends_politely_and_soon() {
     assert_eq!(gateway.ended().await, Some(0));
     assert_eq!(gateway.lines("stopped").len(), 1, "it counts as whole");
     assert_eq!(gateway.line("request", 0).await["http.response.cut"], false);
+}
+
+/// One that may be stored, which makes little sense, is not stored as far as it came.
+#[tokio::test]
+async fn an_event_stream_that_we_ended_is_not_stored() {
+    let (script, _place, mut gateway, serving, mut client, mut line) = with_a_request("listen.cores = 1").await;
+    let mut later = TcpStream::connect(serving.at("http")).await.expect("it listens");
+    line.say("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: public, max-age=60\r\n").await;
+    line.say("transfer-encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n").await;
+    let mut first = [0; 8];
+    client.read_exact(&mut first).await.expect("an answer");
+    send(serving.pid(), Signal::TERM);
+    assert!(rest(&mut client).await.ends_with("\r\n0\r\n\r\n"));
+    later.write_all(get("/").as_bytes()).await.expect("open");
+    let app = async {
+        let mut line = script.accept().await;
+        line.head().await;
+        line.say(OK).await;
+    };
+    let (answer, ()) = tokio::join!(rest(&mut later), app);
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    assert_eq!(gateway.ended().await, Some(0));
 }
 
 #[tokio::test]
