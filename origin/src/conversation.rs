@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 use crate::gateway::Core;
 use crate::limits::connections::Place;
-use crate::listen::{Guard, Identity, Switched};
+use crate::listen::{self, Guard, Identity, Switched};
+use crate::metrics::{self, Event};
 use crate::service;
 use crate::trust::Peer;
 
@@ -43,6 +44,7 @@ pub(crate) async fn hold(
     address: SocketAddr,
     mut place: Place,
 ) {
+    metrics::count(|counts| counts.connections.add(1));
     // Without it small answers wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
     let address = address.ip().to_canonical();
@@ -58,14 +60,19 @@ pub(crate) async fn hold(
     };
     match identity.accept(stream, timeouts.handshake.0).await {
         Ok(shaken) => {
+            metrics::count(|counts| counts.handshakes.add(1));
             let peer = Peer { address, certified: shaken.certified, tls: true };
             // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
             if !peer.certified && !address.is_loopback() && !place.is_of(address) {
+                metrics::event(Event::ConnectionRefused, "connections-per-client");
                 return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
             }
             converse(core, shaken.stream, peer, place, shaken.http2).await;
         }
-        Err(error) => tracing::debug!(client.address = %address, %error, "no handshake"),
+        Err(error) => {
+            metrics::event(Event::Handshake, listen::why_no_handshake(&error));
+            tracing::debug!(client.address = %address, %error, "no handshake");
+        }
     }
 }
 

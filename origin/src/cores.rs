@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::conversation;
 use crate::gateway::{Core, Gateway};
 use crate::listen::Identity;
+use crate::metrics::{self, Event};
 use crate::telemetry;
 use crate::upstream::Pool;
 
@@ -30,6 +31,7 @@ pub(crate) fn start(
         let core = Arc::new(Core { gateway: Arc::clone(gateway), pool: Pool::default() });
         let identity = identity.cloned();
         let run = move || {
+            core.gateway.metrics.count_on_this_thread(&core.pool);
             runtime.block_on(serve(core, identity, own));
             // What was cut off is logged, too.
             drop(runtime);
@@ -75,6 +77,7 @@ async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, listener: TcpL
         };
         while connections.try_join_next().is_some() {}
         let Some(place) = core.gateway.connections.enter() else {
+            metrics::event(Event::ConnectionRefused, "connections");
             tracing::debug!(client.address = %address.ip(), "closed: limits.connections are open");
             continue;
         };

@@ -57,11 +57,11 @@ pub fn run(config: Config) -> Result<(), RunError> {
     bind("https", &config.listen.https)?;
     bind("http", &config.listen.http)?;
     let private = match &config.admin {
-        Some(admin) => listen::bind(admin.listen, 1)?.1.pop(),
+        Some(admin) => Some(admin::Listener::bind(&admin.listen)?),
         None => None,
     };
 
-    let _flush = telemetry::start();
+    let _flush = telemetry::start()?;
     let drain_within = config.timeouts.drain.0;
     let (drain, draining) = watch::channel(false);
     let gateway = Gateway::new(config, draining);
@@ -73,12 +73,11 @@ pub fn run(config: Config) -> Result<(), RunError> {
             tokio::spawn(Arc::clone(identity).watch());
         }
         upstream::watch(&gateway.apps);
+        tokio::spawn(telemetry::watch());
         let mut admin = String::new();
         if let Some(private) = private {
-            let private = tokio::net::TcpListener::from_std(private)?;
-            admin = format!("http://{}", private.local_addr()?);
-            let routes = admin::router(Arc::clone(&gateway));
-            tokio::spawn(async move { axum::serve(private, routes).await });
+            admin = private.address();
+            private.serve(&gateway)?;
         }
         tracing::info!(addresses = addresses.join(" "), admin, cores, sites = gateway.sites.all().len(), "serving");
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -4,6 +4,7 @@
 mod certificates;
 mod framing;
 mod guard;
+mod handshake;
 mod tls;
 
 use std::io;
@@ -13,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub(crate) use certificates::IdentityError;
 pub(crate) use guard::{Guard, Switched};
+pub(crate) use handshake::why_no_handshake;
 pub(crate) use tls::Identity;
 
 /// Connections that may wait to be accepted, per socket.
@@ -22,8 +24,14 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", reason(.error))]
 pub struct ListenError {
-    address: SocketAddr,
+    address: String,
     error: io::Error,
+}
+
+impl ListenError {
+    pub(crate) fn new(address: impl ToString, error: io::Error) -> Self {
+        Self { address: address.to_string(), error }
+    }
 }
 
 fn reason(error: &io::Error) -> String {
@@ -33,13 +41,14 @@ fn reason(error: &io::Error) -> String {
             "the system does not allow it; ports under 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address".to_owned(),
+        io::ErrorKind::AlreadyExists => "there is something of that name that is no socket".to_owned(),
         _ => error.to_string(),
     }
 }
 
 /// Binds one socket per core to an address. Port 0 takes a free one, the same for all.
 pub(crate) fn bind(address: SocketAddr, cores: usize) -> Result<(SocketAddr, Vec<TcpListener>), ListenError> {
-    let failed = |error| ListenError { address, error };
+    let failed = |error| ListenError::new(address, error);
     // Sockets that share a port hide that another program has it, so the first is bound without sharing, to find out.
     if address.port() != 0 {
         drop(socket(address, false).map_err(failed)?);

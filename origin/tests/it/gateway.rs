@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long an answer may take in any test.
@@ -16,6 +16,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct Gateway {
     child: Child,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     _folder: TempDir,
 }
 
@@ -36,15 +37,16 @@ impl Gateway {
             .spawn()
             .expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let address = lines
+        let serving = lines
             .by_ref()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok())
             .find(|line| line["message"] == "serving")
-            .and_then(|line| line["addresses"].as_str()?.strip_prefix("http://")?.parse().ok())
             .expect("it serves");
+        let address = |key: &str| serving[key].as_str()?.strip_prefix("http://")?.parse().ok();
+        let (address, admin) = (address("addresses").expect("an address"), address("admin"));
         // Shown where a test fails.
         std::thread::spawn(move || lines.for_each(|line| println!("{line}")));
-        Self { child, address, _folder: folder }
+        Self { child, address, admin, _folder: folder }
     }
 
     /// A connection to it.
@@ -57,6 +59,18 @@ impl Gateway {
         let mut stream = self.connect().await;
         stream.write_all(request.as_bytes()).await.expect("written");
         rest(&mut stream).await
+    }
+
+    /// The same on the private listener.
+    pub(crate) async fn say_admin(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin.expect("[admin]")).await.expect("it accepts");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        rest(&mut stream).await
+    }
+
+    /// Asks the private listener.
+    pub(crate) async fn ask_admin(&self, method: &str, path: &str) -> String {
+        self.say_admin(&format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")).await
     }
 
     /// A GET.
@@ -86,7 +100,7 @@ pub(crate) fn get(path: &str) -> String {
 }
 
 /// All that comes until the connection ends, in whatever way.
-pub(crate) async fn rest(stream: &mut TcpStream) -> String {
+pub(crate) async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut all = Vec::new();
     let read = tokio::time::timeout(WITHIN, stream.read_to_end(&mut all)).await;
     let _ = read.expect("an end in time");

@@ -1,5 +1,6 @@
 //! The real gateway between scripted clients and scripted apps, so that every fault is exact.
 
+mod admin;
 mod app;
 mod balance;
 mod compress;
