@@ -17,8 +17,8 @@ use crate::gateway::Core;
 use crate::limits::connections::Place;
 use crate::listen::{self, Guard, Identity, Switched};
 use crate::metrics::{self, Event};
-use crate::service;
 use crate::trust::Peer;
+use crate::{panics, service};
 
 /// Bytes of a connection's read and write buffers at most, or a request's head, where that may be larger.
 const BUFFER: usize = 64 << 10;
@@ -104,7 +104,10 @@ where
     let connection = Connection { peer, switched: switched.clone(), place: Arc::new(place) };
     let service = service_fn(move |request| {
         let (core, connection) = (Arc::clone(&core), connection.clone());
-        async move { Ok::<_, Infallible>(service::serve(&core, &connection, request).await) }
+        async move {
+            let answered = panics::caught(service::serve(&core, &connection, request)).await;
+            Ok::<_, Infallible>(answered.unwrap_or_else(|panic| service::panicked(&panic)))
+        }
     });
     let ended = if http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());

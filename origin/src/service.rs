@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use contract::{Problem, RequestId, Target, client, header, wants_json};
 use edge::exchange::Refused;
-use edge::{Exchange, Head as _, Visitor, pipeline};
+use edge::{Exchange, Head as _, Visitor, page, pipeline};
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 
@@ -120,6 +120,22 @@ pub(crate) async fn serve(
         record.complete();
     }
     response.map(|body| body.reporting(record))
+}
+
+/// The answer to a request whose handling panicked before there was anything to say of it, not even its id.
+pub(crate) fn panicked(panic: &str) -> Response<Body> {
+    let id = RequestId::from_random(rand::random());
+    tracing::error!(request.id = %id, panic, "a request's handling panicked");
+    let reply = page::render(Problem::Internal, id, true);
+    let mut response = Response::new(Body::full(reply.body));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let headers = response.headers_mut();
+    for (name, value) in reply.fields {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What of the request has been read, nobody knows.
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn answer(

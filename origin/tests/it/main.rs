@@ -9,4 +9,5 @@ mod gateway;
 mod hold;
 mod http2;
 mod messages;
+mod own_faults;
 mod sites;
