@@ -63,10 +63,7 @@ impl Families<'_> {
         series: impl IntoIterator<Item = (Labels<'a>, V)>,
         write: impl Fn(&mut MetricEncoder<'_>, &V) -> fmt::Result,
     ) -> fmt::Result {
-        let mut series = series.into_iter().peekable();
-        if series.peek().is_none() {
-            return Ok(());
-        }
+        // Also without any series: so that one scrape shows all that there is.
         let mut family = self.0.encode_descriptor(name, help, None, kind)?;
         for (labels, value) in series {
             if labels.is_empty() {

@@ -69,6 +69,31 @@ async fn requests_are_counted_by_site_and_status() {
     assert!(!metrics.contains("refused\"}") || !metrics.contains("//refused"), "no path of a client is a label");
 }
 
+/// Runbook and alerts may name only what there is.
+#[tokio::test]
+async fn every_metric_that_is_written_of_is_there() {
+    let gateway = Gateway::before("\"127.0.0.1:1\"", ADMIN);
+    let metrics = gateway.ask_admin("GET", "/metrics").await;
+    let kinds: Vec<(&str, &str)> =
+        metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let there = |name: &str| {
+        kinds
+            .iter()
+            .any(|(family, kind)| name == *family || (*kind == "histogram" && name == format!("{family}_bucket")))
+    };
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for page in ["docs/operations.md", "deploy/origin.alerts.yml"] {
+        let text = std::fs::read_to_string(root.join(page)).expect("a page");
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names: Vec<&str> =
+            words.filter(|w| w.starts_with("origin_") || (w.starts_with("process_") && w.contains("_fds"))).collect();
+        assert!(names.len() > 5, "{page}: {names:?}");
+        for name in names {
+            assert!(there(name), "{page}: {name}\n{metrics}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_app_that_is_gone_shows() {
     let app = Server::start(Mood::Good).await;
