@@ -21,6 +21,8 @@ pub(crate) struct Counts {
     pub(crate) begun: Tally,
     /// Requests whose answer has ended, in whatever way.
     pub(super) ended: Tally,
+    /// Bytes of requests' bodies.
+    pub(crate) uploaded: Tally,
     /// Connections from clients.
     pub(crate) connections: Tally,
     /// TLS handshakes that succeeded.
@@ -153,6 +155,7 @@ impl Counts {
             upstreams: none(upstreams),
             begun: Tally::default(),
             ended: Tally::default(),
+            uploaded: Tally::default(),
             connections: Tally::default(),
             handshakes: Tally::default(),
             events: Mutex::default(),

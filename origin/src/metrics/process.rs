@@ -1,6 +1,5 @@
 //! What the system says of this process. What it does not say, as other systems than Linux, is left out.
 
-use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 /// What is known of this process.
@@ -24,7 +23,7 @@ impl Process {
             cpu_seconds,
             // One of them is the folder that is being read.
             open_fds: std::fs::read_dir("/proc/self/fd").ok().map(|fds| (fds.count() as u64).saturating_sub(1)),
-            max_fds: getrlimit(Resource::Nofile).current,
+            max_fds: max_fds(),
         }
     }
 }
@@ -33,6 +32,12 @@ impl Process {
 fn resident_bytes() -> Option<u64> {
     let pages: u64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
+}
+
+/// The soft limit, in a line such as `Max open files  1024  524288  files`. The system call is not ours: the unit forbids it.
+fn max_fds() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -45,5 +50,6 @@ mod tests {
         assert!(process.resident_bytes.is_some_and(|bytes| (1 << 20..1 << 40).contains(&bytes)), "{process:?}");
         assert!(process.cpu_seconds > 0.0, "{process:?}");
         assert!(process.open_fds.is_some_and(|fds| (1..100_000).contains(&fds)), "{process:?}");
+        assert!(process.max_fds > process.open_fds, "{process:?}");
     }
 }

@@ -153,6 +153,8 @@ fn requests(out: &mut Families<'_>, gateway: &Gateway, cores: &Cores) -> fmt::Re
     let counts =
         |of: fn(&SiteCounts) -> &Tally| served.iter().map(move |&(n, name)| (vec![("site", name)], of_site(n, of)));
     out.counters("origin_response_body_bytes", "Bytes of answers' bodies", counts(|site| &site.bytes))?;
+    let uploaded = cores.sum(|counts| &counts.uploaded);
+    out.counters("origin_request_body_bytes", "Bytes of requests' bodies", [(none(), uploaded)])?;
     out.counters("origin_responses_cut", "Answers whose body broke off", counts(|site| &site.cut))?;
 
     reasons(out, cores, Event::Problem, "origin_problems", "Answers that we gave in place of the app")?;

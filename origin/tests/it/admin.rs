@@ -37,7 +37,7 @@ async fn requests_are_counted_by_site_and_status() {
         assert_good(&gateway.get("/").await);
     }
     app.set(Mood::Busy);
-    gateway.get("/busy").await;
+    gateway.post("/busy").await;
     gateway.say("GET //refused HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
     gateway.say("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await;
 
@@ -48,6 +48,7 @@ async fn requests_are_counted_by_site_and_status() {
         ("origin_requests_total{site=\"*\",trust=\"direct\",status_class=\"5xx\"}", 1.0),
         ("origin_requests_total{site=\"*\",trust=\"direct\",status_class=\"4xx\"}", 1.0),
         ("origin_problems_total{reason=\"path-refused\"}", 1.0),
+        ("origin_request_body_bytes_total", 3.0),
         ("origin_requests_in_flight", 0.0),
         ("origin_request_seconds_count{site=\"*\"}", 5.0),
         ("origin_request_seconds_bucket{site=\"*\",le=\"+Inf\"}", 5.0),
