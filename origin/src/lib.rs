@@ -33,3 +33,4 @@ pub mod store;
 pub mod telemetry;
 pub mod trust;
 mod upstream;
+mod websocket;

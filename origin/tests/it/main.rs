@@ -11,3 +11,4 @@ mod http2;
 mod messages;
 mod own_faults;
 mod sites;
+mod websocket;
