@@ -12,9 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::gateway::Core;
 use crate::limits::connections::Place;
-use crate::listen::{Guard, Identity, Stream, Switched};
-use crate::service;
+use crate::listen::{self, Guard, Identity, Stream, Switched};
+use crate::metrics::{self, Event};
 use crate::trust::Peer;
+use crate::{panics, service};
 
 /// Bytes of a connection's read and write buffers at most, or a request's head, where that may be larger.
 const BUFFER: usize = 64 << 10;
@@ -34,6 +35,7 @@ pub(crate) struct Connection {
 
 /// Holds one connection to its end. Where there is no identity it is in clear text.
 pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, stream: Stream, mut place: Place) {
+    metrics::count(|counts| counts.connections.add(1));
     let address = stream.peer();
     if let Stream::Tcp(stream, _) = &stream {
         // Without it small answers wait for the peer's acknowledgement.
@@ -44,14 +46,19 @@ pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, strea
     match (stream, identity) {
         (Stream::Tcp(stream, _), Some(identity)) => match identity.accept(stream, timeouts.handshake.0).await {
             Ok(shaken) => {
+                metrics::count(|counts| counts.handshakes.add(1));
                 let peer = Peer { address, certified: shaken.certified, tls: true };
                 // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
                 if !peer.certified && !address.is_loopback() && !place.is_of(address) {
+                    metrics::event(Event::ConnectionRefused, "connections-per-client");
                     return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
                 }
                 converse(core, shaken.stream, peer, place, shaken.http2).await;
             }
-            Err(error) => tracing::debug!(client.address = %address, %error, "no handshake"),
+            Err(error) => {
+                metrics::event(Event::Handshake, listen::why_no_handshake(&error));
+                tracing::debug!(client.address = %address, %error, "no handshake");
+            }
         },
         (stream, _) => {
             let http2 = tokio::select! {
@@ -95,7 +102,10 @@ where
     let connection = Connection { peer, switched: switched.clone(), place: Arc::new(place) };
     let service = service_fn(move |request| {
         let (core, connection) = (Arc::clone(&core), connection.clone());
-        async move { Ok::<_, Infallible>(service::serve(&core, &connection, request).await) }
+        async move {
+            let answered = panics::caught(service::serve(&core, &connection, request)).await;
+            Ok::<_, Infallible>(answered.unwrap_or_else(|panic| service::panicked(&panic)))
+        }
     });
     let ended = if http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());

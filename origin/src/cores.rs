@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::conversation;
 use crate::gateway::{Core, Gateway};
 use crate::listen::{Identity, Listener, Name, Stream};
+use crate::metrics::{self, Event};
 use crate::telemetry;
 use crate::upstream::Pool;
 
@@ -40,6 +41,7 @@ pub(crate) fn start(
         });
         let identity = identity.cloned();
         let run = move || {
+            core.gateway.metrics.count_on_this_thread(&core.pool);
             let cut = runtime.block_on(serve(core, identity, own));
             // What was cut off is logged, too.
             drop(runtime);
@@ -84,7 +86,10 @@ async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, socket: Socket
         Some(place) => {
             core.connections.spawn(conversation::hold(Arc::clone(&core), identity.clone(), stream, place));
         }
-        None => tracing::debug!(client.address = %stream.peer(), "closed: limits.connections are open"),
+        None => {
+            metrics::event(Event::ConnectionRefused, "connections");
+            tracing::debug!(client.address = %stream.peer(), "closed: limits.connections are open");
+        }
     };
     loop {
         tokio::select! {

@@ -84,6 +84,11 @@ impl Health {
         }
     }
 
+    /// Whether an app accepted a connection when it was last tried.
+    pub(crate) fn accepts(&self, app: &config::App) -> bool {
+        self.apps.iter().find(|known| known.app == *app).is_none_or(|known| known.up.load(Ordering::Relaxed))
+    }
+
     /// The answer to the monitor: 200 as long as the site can serve, else 503.
     #[must_use]
     pub fn answer(&self, trusted: Trusted) -> Response<Bytes> {

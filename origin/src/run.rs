@@ -51,7 +51,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
     let Opened { all: sockets, unwanted } = listen::open(&config, inheritance.sockets())?;
     let shares = listen::share(&sockets, cores)?;
 
-    let _flush = telemetry::start();
+    let _flush = telemetry::start()?;
     let drain_within = config.timeouts.drain.0;
     let (drain, draining) = Drain::new(drain_within);
     let gateway = Gateway::new(config, draining);
@@ -64,6 +64,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
             tokio::spawn(Arc::clone(identity).watch());
         }
         upstream::watch(&gateway.apps);
+        tokio::spawn(telemetry::watch());
         let (admin, leave) = serve_admin(&gateway, &sockets)?;
         let public = sockets.iter().filter(|l| l.name != Name::Admin).map(ToString::to_string);
         let addresses = public.collect::<Vec<_>>().join(" ");
@@ -116,12 +117,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
 fn serve_admin(gateway: &Arc<Gateway>, sockets: &[Listening]) -> io::Result<(String, oneshot::Sender<()>)> {
     let (leave, left) = oneshot::channel::<()>();
     let Some(private) = sockets.iter().find(|l| l.name == Name::Admin) else { return Ok((String::new(), leave)) };
-    let socket = private.sockets.first().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
-    socket.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(socket.into())?;
-    let served = axum::serve(listener, admin::router(Arc::clone(gateway)));
-    let served = served.with_graceful_shutdown(async { drop(left.await) });
-    tokio::spawn(served.into_future());
+    admin::serve(private, gateway, async { drop(left.await) })?;
     Ok((private.to_string(), leave))
 }
 

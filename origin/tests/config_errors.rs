@@ -75,6 +75,10 @@ const CASES: &[(&str, &str)] = &[
     ("clear text beyond loopback", "listen.http = [\"127.0.0.1:8080\", \"0.0.0.0:80\"]\n{site}"),
     ("relative Unix listener", "listen.unix = \"run/origin.sock\"\n{site}"),
     ("private listener beyond loopback", "{http}{site}[admin]\nlisten = \"[::]:9180\"\n"),
+    ("private listener that is nowhere", "{http}{site}[admin]\nlisten = \"localhost:9180\"\n"),
+    ("private listener on a relative path", "{http}{site}[admin]\nlisten = \"unix:admin.sock\"\n"),
+    ("a token that is too short", "{http}{site}[admin]\nlisten = \"[::]:9180\"\ntoken_file = \"DIR/short.token\"\n"),
+    ("a token that is not there", "{http}{site}[admin]\nlisten = \"[::]:9180\"\ntoken_file = \"DIR/none\"\n"),
     ("https without a certificate", "listen.https = [\"[::]:443\"]\n{site}"),
     ("nothing to listen on", "{site}"),
     ("an empty file", ""),
@@ -192,6 +196,7 @@ fn files() -> TempDir {
     write("bucket.key", &format!("ACCESSKEY:{SECRET}\n"));
     write("bare.key", &format!("{SECRET}\n"));
     write("short.key", &format!("ACCESSKEY:{}\n", &SECRET[..15]));
+    write("short.token", &SECRET[..31]);
     write("empty", "");
     folder
 }

@@ -7,9 +7,11 @@ use std::path::Path;
 use contract::signature::{Keys, Window};
 use contract::target::{DEFAULT_MAX_LEN, Target};
 
-use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection, Timeouts};
+use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Listen, ListenSection, Timeouts};
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
-use super::{Config, Fault, app, bucket};
+use super::token::Token;
+use super::value::AdminAddress;
+use super::{Config, Fault, Written, app, bucket};
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
 const SOCKET_PATH: usize = 107;
@@ -26,9 +28,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
             }
         }
     }
-    if let Some(admin) = &file.admin {
-        loopback("admin.listen", admin.listen, &mut faults);
-    }
+    let admin = file.admin.and_then(|section| admin(section, &mut faults));
     limits("limits", &file.limits, &mut faults);
     if file.cache.object.0 > file.cache.size.0 {
         faults.push(Fault::new("cache.object", "is larger than cache.size: one object must fit into the cache"));
@@ -51,13 +51,14 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         listen,
         tls: file.tls,
         edge,
-        admin: file.admin,
+        admin,
         cache: file.cache,
         compress: file.compress,
         limits: file.limits,
         timeouts: file.timeouts,
         sites,
         buckets,
+        written: Written::default(),
     })
 }
 
@@ -99,6 +100,28 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
         ));
     }
     Listen { https, http: section.http, unix: section.unix, cores }
+}
+
+fn admin(section: AdminSection, faults: &mut Vec<Fault>) -> Option<Admin> {
+    if let (AdminAddress::Tcp(address), None) = (&section.listen, &section.token_file)
+        && !address.ip().is_loopback()
+    {
+        faults.push(Fault::new(
+            "admin.listen",
+            format!(
+                "`{address}` can be reached from outside, where only who shows a token may ask: add admin.token_file, or write a loopback address, as in \"127.0.0.1:{}\", or a Unix socket, as in \"unix:/run/origin/admin.sock\"",
+                address.port()
+            ),
+        ));
+    }
+    let token = match section.token_file.as_deref().map(Token::read).transpose() {
+        Ok(token) => token,
+        Err(what) => {
+            faults.push(Fault::new("admin.token_file", what));
+            return None;
+        }
+    };
+    Some(Admin { listen: section.listen, token })
 }
 
 fn loopback(key: &str, address: SocketAddr, faults: &mut Vec<Fault>) {

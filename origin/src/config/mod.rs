@@ -9,8 +9,10 @@ mod changes;
 mod check;
 mod section;
 mod site;
+mod token;
 mod value;
 mod wording;
+mod written;
 
 use std::fmt;
 use std::path::Path;
@@ -20,7 +22,9 @@ pub use bucket::{Bucket, Credentials};
 pub use changes::changes;
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
-pub use value::{AppAddress, Size, Span};
+pub use token::Token;
+pub use value::{AdminAddress, AppAddress, Size, Span};
+pub use written::Written;
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// The buckets by role.
     pub buckets: Vec<Bucket>,
+    /// How it was written down.
+    pub written: Written,
 }
 
 /// All that is wrong with a configuration file.
@@ -103,7 +109,11 @@ pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
         let key = e.path().to_string();
         vec![Fault::new(if key == "." { "" } else { &key }, syntax(e.inner()))]
     })?;
-    check::check(file)
+    let mut sections = toml::Table::try_from(&file).unwrap_or_default();
+    let mut config = check::check(file)?;
+    written::fill_in(&mut sections, &config);
+    config.written = Written::new(text, &sections);
+    Ok(config)
 }
 
 /// What toml says, with its line, without the drawing that it adds for terminals.

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::app::{App, AppSection, Protocol};
 use super::section::{Limits, Timeouts};
 use super::value::{Size, Span};
 
 /// A site as written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiteSection {
     pub(super) hosts: Vec<String>,
@@ -36,7 +36,7 @@ pub(super) struct SiteSection {
 }
 
 /// Limits of a site that are not those of `[limits]`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OwnLimits {
     target: Option<Size>,
@@ -57,7 +57,7 @@ impl OwnLimits {
 }
 
 /// Timeouts of a site that are not those of `[timeouts]`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OwnTimeouts {
     connect: Option<Span>,
@@ -80,7 +80,7 @@ impl OwnTimeouts {
 }
 
 /// Who answers `/api/health` for a site.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HealthOwner {
     /// The gateway, for all its apps.
@@ -91,7 +91,7 @@ pub enum HealthOwner {
 }
 
 /// Which connections a site serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
     /// Our zone's client certificate and our edge's signature.
@@ -142,6 +142,15 @@ pub struct Site {
     pub limits: Limits,
     /// `[timeouts]`, and what it has of its own of them.
     pub timeouts: Timeouts,
+}
+
+impl Site {
+    /// What it is called in metrics: its first host, with the first of its paths where it has some. No other site has both.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let host = self.hosts.first().map(ToString::to_string).unwrap_or_default();
+        host + self.paths.first().map_or("", String::as_str)
+    }
 }
 
 /// A certificate and its private key, as PEM files.

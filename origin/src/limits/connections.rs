@@ -28,6 +28,11 @@ impl Connections {
         Arc::new(Self { most, most_per_client, open: AtomicUsize::new(0), by_client: Mutex::default() })
     }
 
+    /// How many are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// A place for a new connection, if there is one.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Place> {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.most {

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Framing, Offence};
+use crate::metrics::{self, Event};
 
 /// A connection's bytes, guarded until it switches to another protocol.
 pub(crate) struct Guard<I> {
@@ -48,6 +49,7 @@ impl<I> Guard<I> {
     /// Ends the conversation: hyper says so to the client where it still can.
     fn refuse(&mut self, offence: Offence, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         self.ended = true;
+        metrics::event(Event::Offence, offence.as_str());
         tracing::info!(client.address = %self.client, offence = offence.as_str(), "the request is not well framed");
         if self.framing.in_body() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, offence.as_str()));
