@@ -5,7 +5,6 @@
 //! Until then the old one serves; if nothing good is said, it goes on doing so.
 
 use std::io::Write as _;
-use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
@@ -16,6 +15,7 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use listenfd::ListenFd;
 use socket2::Socket;
 use tokio::io::AsyncReadExt as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::listen::{Given, Listening};
 
@@ -85,10 +85,28 @@ impl Inheritance {
     }
 }
 
-/// A new process that has not taken over yet; it ends when it is dropped.
-struct Successor {
+/// A new process. Until it serves it ends when it is dropped.
+pub(crate) struct Successor {
     child: Child,
     serves: bool,
+}
+
+impl Successor {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended, and says how.
+    pub(crate) async fn ended(&mut self) -> String {
+        let Ok(mut children) = signal(SignalKind::child()) else { return std::future::pending().await };
+        loop {
+            match self.child.try_wait() {
+                Ok(None) => children.recv().await,
+                Ok(Some(status)) => return status.to_string(),
+                Err(error) => return error.to_string(),
+            };
+        }
+    }
 }
 
 impl Drop for Successor {
@@ -100,15 +118,14 @@ impl Drop for Successor {
     }
 }
 
-/// Starts a new process with our sockets, and waits until it serves. Its process id, or why it does not serve.
-pub(crate) async fn start(sockets: &[Listening]) -> Result<u32, String> {
+/// Starts a new process with our sockets, and waits until it serves; the error says why it does not.
+pub(crate) async fn start(sockets: &[Listening]) -> Result<Successor, String> {
     let (ours, theirs) = UnixStream::pair().map_err(|e| format!("no line to it: {e}"))?;
     let child = spawn(sockets, theirs).map_err(|e| format!("it cannot be started: {e}"))?;
     let mut successor = Successor { child, serves: false };
     let mut said = String::new();
     let read = async {
         ours.set_nonblocking(true)?;
-        ours.shutdown(Shutdown::Write)?;
         tokio::net::UnixStream::from_std(ours)?.take(COMPLAINT).read_to_string(&mut said).await
     };
     let Ok(read) = tokio::time::timeout(WITHIN, read).await else {
@@ -118,7 +135,7 @@ pub(crate) async fn start(sockets: &[Listening]) -> Result<u32, String> {
         (Err(error), _) => Err(format!("the line to it broke: {error}")),
         (Ok(_), READY) => {
             successor.serves = true;
-            Ok(successor.child.id())
+            Ok(successor)
         }
         (Ok(_), "") => {
             let _ = successor.child.kill();

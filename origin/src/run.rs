@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::config::{Config, changes};
 use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
-use crate::handover::{self, Inheritance};
+use crate::handover::{self, Inheritance, Successor};
 use crate::listen::{self, Identity, Listening, Name, Opened};
 use crate::{admin, cores, service_manager, telemetry, upstream};
 
@@ -76,7 +76,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
         service_manager::serving(&format!("serving {addresses}"));
         inheritance.ready();
 
-        let successor = until_told(file, &text, &sockets, &mut hangup, &mut stop).await;
+        let mut successor = until_told(file, &text, &sockets, &mut hangup, &mut stop).await;
         // Ours would keep an address open on which nobody accepts.
         drop(sockets);
         tracing::info!(within = ?drain_within, "draining");
@@ -92,6 +92,12 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
             cut = &mut joined => cut,
             () = stop.asked() => {
                 tracing::info!("told to stop again");
+                drain.send_replace(Phase::Ending);
+                joined.await
+            }
+            how = ended(&mut successor) => {
+                // Nobody listens any more, and as long as we live the service manager does not hear of it.
+                tracing::error!(how, "the new process has ended; so does this one");
                 drain.send_replace(Phase::Ending);
                 joined.await
             }
@@ -121,14 +127,22 @@ fn serve_admin(gateway: &Arc<Gateway>, sockets: &[Listening]) -> io::Result<(Str
     Ok((private.to_string(), leave))
 }
 
-/// Waits until the gateway is to stop, or until a new process serves in its place. That one's process id.
+/// Waits until a successor has ended, if there is one.
+async fn ended(successor: &mut Option<Successor>) -> String {
+    match successor {
+        Some(successor) => successor.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the gateway is to stop, or until a new process serves in its place, which it gives.
 async fn until_told(
     file: &Path,
     text: &str,
     sockets: &[Listening],
     hangup: &mut Signal,
     stop: &mut Stop,
-) -> Option<u32> {
+) -> Option<Successor> {
     loop {
         tokio::select! {
             () = stop.asked() => return None,
@@ -143,9 +157,9 @@ async fn until_told(
             () = stop.asked() => return None,
         };
         match started {
-            Ok(pid) => {
-                tracing::info!(successor = pid, changed, "reloaded: a new process serves");
-                return Some(pid);
+            Ok(successor) => {
+                tracing::info!(successor = successor.pid(), changed, "reloaded: a new process serves");
+                return Some(successor);
             }
             Err(reason) => {
                 tracing::error!(reason, changed, "the reload has failed; this process goes on as it was");

@@ -227,3 +227,41 @@ pub(crate) fn share(all: &[Listening], cores: usize) -> io::Result<Vec<Vec<(Name
     }
     Ok(shares)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, Given, Listening, Name, bind_tcp, share, take};
+
+    fn given(name: &str, count: usize) -> (Vec<Given>, Address) {
+        let (address, sockets) = bind_tcp("127.0.0.1:0".parse().expect("an address"), count).expect("a port");
+        let given = sockets.into_iter().map(|socket| Given { name: name.to_owned(), socket }).collect();
+        (given, Address::Tcp(address))
+    }
+
+    #[test]
+    fn every_core_has_its_share() {
+        for (count, cores, each) in [(2, 2, [1, 1].as_slice()), (3, 2, &[2, 1]), (1, 3, &[1, 1, 1]), (2, 3, &[1, 1, 1])]
+        {
+            let (given, address) = given("", count);
+            let sockets = given.into_iter().map(|g| g.socket).collect();
+            let all = [Listening { name: Name::Http, address, sockets }];
+            let shares = share(&all, cores).expect("descriptors");
+            assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), each, "{count} on {cores}");
+        }
+    }
+
+    #[test]
+    fn sockets_are_known_by_their_address_and_on_any_port_by_their_name() {
+        let (mut all, there) = given("whatever", 2);
+        let (second, elsewhere) = given("http", 1);
+        all.extend(second);
+        let any = Address::Tcp("127.0.0.1:0".parse().expect("an address"));
+        let other = Address::Tcp("127.0.0.1:1".parse().expect("an address"));
+        assert!(take(&mut all, Name::Http, &other).is_none());
+        assert!(take(&mut all, Name::Https, &any).is_none(), "none is called so");
+        let found = take(&mut all, Name::Http, &any).expect("one is called so");
+        assert_eq!((found.address, found.sockets.len()), (elsewhere, 1));
+        let found = take(&mut all, Name::Https, &there).expect("its address is known");
+        assert_eq!((found.address, found.sockets.len(), all.len()), (there, 2, 0), "all that share a port");
+    }
+}

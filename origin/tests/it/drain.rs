@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::app::{Line, Script};
+use crate::app::{Line, Mood, Script, Server};
 use crate::gateway::{assert_good, get, rest};
 use crate::process::{Place, Process, Serving, send};
 
@@ -156,36 +156,47 @@ async fn a_web_socket_lives_as_long_as_may_be() {
 
 #[tokio::test]
 async fn a_request_on_an_open_connection_is_answered_for_a_while() {
-    let (script, _place, mut gateway, serving, mut client, mut line) = with_a_request("").await;
-    line.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    assert_good(&rest(&mut client).await);
-    let mut idle = TcpStream::connect(serving.at("http")).await.expect("it listens");
-    idle.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("written");
-    assert!(line.head().await.starts_with("GET /1 "));
-    line.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let app = Server::start(Mood::Good).await;
+    let place = Place::new();
+    place.configure("listen.http = [\"127.0.0.1:0\"]", app.address);
+    let mut gateway = place.start();
+    let serving = gateway.serving(0).await;
+    let mut client = TcpStream::connect(serving.at("http")).await.expect("it listens");
+    client.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("written");
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\nok") {
-        answer.push(idle.read_u8().await.expect("an answer"));
+        answer.push(client.read_u8().await.expect("an answer"));
     }
     send(serving.pid(), Signal::TERM);
     gateway.line("draining", 0).await;
     tokio::time::sleep(Duration::from_millis(1_000)).await;
-    idle.write_all(b"GET /2 HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("open");
-    // On the connection before, or on another.
-    let app = async {
-        let again = line.head().await;
-        let mut other;
-        let line = if again.is_empty() {
-            other = script.accept().await;
-            other.head().await;
-            &mut other
-        } else {
-            &mut line
-        };
-        line.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    };
-    let (answer, ()) = tokio::join!(rest(&mut idle), app);
+    client.write_all(b"GET /2 HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("open");
+    let answer = rest(&mut client).await;
     assert_good(&answer);
     assert!(answer.contains("connection: close"), "{answer}");
+    assert_eq!(gateway.ended().await, Some(0));
+}
+
+/// The queue of the socket: connections that the system has accepted and the gateway has not.
+#[tokio::test]
+async fn what_waits_to_be_accepted_is_served() {
+    let app = Server::start(Mood::Good).await;
+    let place = Place::new();
+    place.configure("listen.http = [\"127.0.0.1:0\"]\nlisten.cores = 2", app.address);
+    let mut gateway = place.start();
+    let serving = gateway.serving(0).await;
+    // While it is stopped, all of this happens to it at once.
+    send(serving.pid(), Signal::STOP);
+    let mut waiting = Vec::new();
+    for n in 0..40 {
+        let mut client = TcpStream::connect(serving.at("http")).await.expect("there is room in the queue");
+        client.write_all(get(&format!("/{n}")).as_bytes()).await.expect("written");
+        waiting.push(client);
+    }
+    send(serving.pid(), Signal::TERM);
+    send(serving.pid(), Signal::CONT);
+    for mut client in waiting {
+        assert_good(&rest(&mut client).await);
+    }
     assert_eq!(gateway.ended().await, Some(0));
 }

@@ -187,6 +187,30 @@ async fn nobody_waits_for_a_drain() {
     assert_eq!(gateway.ended().await, Some(0));
 }
 
+/// A new version that dies: as long as the old process drains, nobody else would know.
+#[tokio::test]
+async fn a_successor_that_dies_is_noticed_at_once() {
+    let script = Script::new().await;
+    let place = Place::new();
+    place.configure(LISTEN, script.address());
+    let mut gateway = place.start();
+    let first = gateway.serving(0).await;
+    let mut download = TcpStream::connect(first.at("http")).await.expect("it listens");
+    download.write_all(get("/long").as_bytes()).await.expect("written");
+    let mut long = script.accept().await;
+    long.head().await;
+    send(first.pid(), Signal::HUP);
+    let second = gateway.serving(1).await;
+    gateway.line("draining", 0).await;
+    assert!(gateway.runs(), "it waits for the download");
+    let began = Instant::now();
+    send(second.pid(), Signal::KILL);
+    assert_eq!(gateway.ended().await, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    let line = gateway.line("the new process has ended; so does this one", 0).await;
+    assert_eq!(line["how"], "signal: 9 (SIGKILL)");
+}
+
 /// A SIGTERM while the new process is on its way ends both.
 #[tokio::test]
 async fn a_stop_overtakes_a_reload() {
