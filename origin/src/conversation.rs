@@ -56,8 +56,8 @@ pub(crate) async fn hold(
         };
         return converse(core, stream, Peer { address, certified: false, tls: false }, place, http2).await;
     };
-    match identity.accept(stream, timeouts.handshake.0).await {
-        Ok(shaken) => {
+    match identity.accept(stream, address, timeouts.handshake.0).await {
+        Ok(Some(shaken)) => {
             let peer = Peer { address, certified: shaken.certified, tls: true };
             // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
             if !peer.certified && !address.is_loopback() && !place.is_of(address) {
@@ -65,6 +65,7 @@ pub(crate) async fn hold(
             }
             converse(core, shaken.stream, peer, place, shaken.http2).await;
         }
+        Ok(None) => {}
         Err(error) => tracing::debug!(client.address = %address, %error, "no handshake"),
     }
 }

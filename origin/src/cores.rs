@@ -6,15 +6,26 @@ use std::thread::{self, JoinHandle};
 
 use tokio::task::JoinSet;
 
-use crate::conversation;
+use crate::acme::Acme;
 use crate::gateway::{Core, Gateway};
 use crate::listen::Identity;
 use crate::upstream::Pool;
+use crate::{conversation, redirect};
 
 /// What one core listens on.
+#[derive(Default)]
 pub(crate) struct Listeners {
     pub(crate) https: Vec<TcpListener>,
     pub(crate) http: Vec<TcpListener>,
+    pub(crate) redirect: Vec<TcpListener>,
+}
+
+/// What a socket's clients find behind it.
+#[derive(Clone)]
+enum Door {
+    Https(Option<Arc<Identity>>),
+    Http,
+    Redirect(Option<Arc<Acme>>),
 }
 
 /// Starts one thread per element of `listeners`. Each ends when it has drained.
@@ -38,15 +49,19 @@ pub(crate) fn start(
 async fn serve(core: Arc<Core>, identity: Option<Arc<Identity>>, listeners: Listeners) {
     let mut accepting = JoinSet::new();
     for listener in listeners.https {
-        accepting.spawn(accept(Arc::clone(&core), identity.clone(), listener));
+        accepting.spawn(accept(Arc::clone(&core), Door::Https(identity.clone()), listener));
     }
     for listener in listeners.http {
-        accepting.spawn(accept(Arc::clone(&core), None, listener));
+        accepting.spawn(accept(Arc::clone(&core), Door::Http, listener));
+    }
+    let acme = identity.as_ref().and_then(|identity| identity.acme());
+    for listener in listeners.redirect {
+        accepting.spawn(accept(Arc::clone(&core), Door::Redirect(acme.cloned()), listener));
     }
     while accepting.join_next().await.is_some() {}
 }
 
-async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, listener: TcpListener) {
+async fn accept(core: Arc<Core>, door: Door, listener: TcpListener) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listening socket is lost"),
@@ -72,7 +87,12 @@ async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, listener: TcpL
             tracing::debug!(client.address = %address.ip(), "closed: limits.connections are open");
             continue;
         };
-        connections.spawn(conversation::hold(Arc::clone(&core), identity.clone(), stream, address, place));
+        let core = Arc::clone(&core);
+        match door.clone() {
+            Door::Https(identity) => connections.spawn(conversation::hold(core, identity, stream, address, place)),
+            Door::Http => connections.spawn(conversation::hold(core, None, stream, address, place)),
+            Door::Redirect(acme) => connections.spawn(redirect::hold(core, acme, stream, address, place)),
+        };
     }
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };

@@ -9,6 +9,7 @@
 //! `main.rs` is the way in, [`run`](run::run) the order of events, `service.rs` what happens to a request.
 
 pub mod access;
+pub mod acme;
 pub mod admin;
 mod assets;
 pub mod body;
@@ -21,6 +22,7 @@ pub mod health;
 mod limits;
 mod listen;
 mod native;
+mod redirect;
 pub mod run;
 mod service;
 pub mod sites;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use origin::acme::{Outcome, import_caddy};
 use origin::config::{self, Config};
 use origin::run;
 
@@ -18,6 +19,8 @@ use origin::run;
     after_help = "Examples:
   origin check-config /etc/origin/origin.toml    say what is wrong with a configuration, and serve nothing
   origin serve --config /etc/origin/origin.toml  serve until SIGTERM, then drain
+  origin import-caddy /var/lib/caddy/.local/share/caddy
+                                                 take over Caddy's certificates of creators' domains
 
 docs/configuration.md describes every key."
 )]
@@ -39,6 +42,15 @@ enum Command {
         /// The configuration
         #[arg(value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         file: PathBuf,
+    },
+    /// Take over the certificates that Caddy has had by ACME; exit 1 where one of them is refused
+    ImportCaddy {
+        /// Caddy's data folder, or the folder `certificates` in it
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// The configuration, whose [acme] says where they go
+        #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        config: PathBuf,
     },
 }
 
@@ -64,7 +76,43 @@ fn main() -> ExitCode {
             }
             Err(code) => code,
         },
+        Command::ImportCaddy { folder, config } => match load(&config) {
+            Ok(config) => import(&folder, &config),
+            Err(code) => code,
+        },
     }
+}
+
+/// Says what became of each name, one a line.
+fn import(folder: &std::path::Path, config: &Config) -> ExitCode {
+    let Some(acme) = &config.acme else {
+        eprintln!("origin: no site has acme_ask, so nobody would show these certificates");
+        return ExitCode::from(78);
+    };
+    let all = match import_caddy(folder, acme) {
+        Ok(all) => all,
+        Err(error) => {
+            eprintln!("origin: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut taken, mut refused) = (0, 0);
+    for one in &all {
+        let day = |time| humantime::format_rfc3339_seconds(time);
+        match &one.outcome {
+            Outcome::Taken(until) => {
+                taken += 1;
+                println!("{}: taken over from {}, good until {}", one.name, one.ca, day(*until));
+            }
+            Outcome::Kept(until) => println!("{}: kept ours, which is good until {}", one.name, day(*until)),
+            Outcome::Refused(why) => {
+                refused += 1;
+                println!("{}: refused ({}): {why}", one.name, one.ca);
+            }
+        }
+    }
+    println!("{taken} taken over, {} kept, {refused} refused", all.len() - taken - refused);
+    if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn load(file: &std::path::Path) -> Result<Config, ExitCode> {

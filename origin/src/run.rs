@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::acme::{Acme, AcmeError};
 use crate::config::Config;
 use crate::cores::{self, Listeners};
 use crate::gateway::Gateway;
@@ -21,6 +22,9 @@ pub enum RunError {
     /// The certificate files are not usable.
     #[error(transparent)]
     Identity(#[from] listen::IdentityError),
+    /// Certificates on first use can't be had.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
     /// The system does not give what is needed.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -31,7 +35,7 @@ pub enum RunError {
 /// # Errors
 /// Names the key and the file.
 pub fn check_identity(config: &Config) -> Result<(), RunError> {
-    Identity::load(config)?;
+    Identity::load(config, None)?;
     Ok(())
 }
 
@@ -40,22 +44,28 @@ pub fn check_identity(config: &Config) -> Result<(), RunError> {
 /// # Errors
 /// Whatever keeps it from starting.
 pub fn run(config: Config) -> Result<(), RunError> {
-    let identity = Identity::load(&config)?.map(Arc::new);
+    let (acme, wishes) = Acme::open(&config)?.unzip();
+    let identity = Identity::load(&config, acme.clone())?.map(Arc::new);
     let cores = config.listen.cores;
-    let mut own: Vec<Listeners> = (0..cores).map(|_| Listeners { https: vec![], http: vec![] }).collect();
+    let mut own: Vec<Listeners> = (0..cores).map(|_| Listeners::default()).collect();
     let mut addresses = Vec::new();
     let mut bind = |scheme: &'static str, wanted: &[SocketAddr]| -> Result<(), RunError> {
         for address in wanted {
             let (bound, sockets) = listen::bind(*address, cores)?;
             addresses.push(format!("{scheme}://{bound}"));
             for (core, socket) in own.iter_mut().zip(sockets) {
-                if scheme == "https" { core.https.push(socket) } else { core.http.push(socket) }
+                match scheme {
+                    "https" => core.https.push(socket),
+                    "http" => core.http.push(socket),
+                    _ => core.redirect.push(socket),
+                }
             }
         }
         Ok(())
     };
     bind("https", &config.listen.https)?;
     bind("http", &config.listen.http)?;
+    bind("redirect", &config.listen.redirect)?;
     let private = match &config.admin {
         Some(admin) => listen::bind(admin.listen, 1)?.1.pop(),
         None => None,
@@ -71,6 +81,9 @@ pub fn run(config: Config) -> Result<(), RunError> {
         tokio::spawn(gateway.health.clone().watch());
         if let Some(identity) = &identity {
             tokio::spawn(Arc::clone(identity).watch());
+        }
+        if let (Some(acme), Some(wishes)) = (acme, wishes) {
+            tokio::spawn(acme.run(wishes));
         }
         upstream::watch(&gateway.apps);
         let mut admin = String::new();

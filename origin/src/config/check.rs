@@ -8,7 +8,7 @@ use contract::signature::{Keys, Window};
 
 use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection};
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
-use super::{Config, Fault, app, bucket};
+use super::{Config, Fault, acme, app, bucket};
 
 pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     let mut faults = Vec::new();
@@ -33,6 +33,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     let client_ca = file.tls.as_ref().is_some_and(|t| t.client_ca.is_some());
     let given = Given { tls: file.tls.is_some(), client_ca, keys: edge.is_some() };
     let sites = sites(file.site, &given, &mut faults);
+    let acme = acme::check(file.acme, &mut faults).filter(|_| sites.iter().any(|site| site.acme_ask.is_some()));
     let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
     if !faults.is_empty() {
         return Err(faults);
@@ -41,6 +42,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         listen,
         tls: file.tls,
         edge,
+        acme,
         admin: file.admin,
         cache: file.cache,
         limits: file.limits,
@@ -76,7 +78,11 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
             format!("{cores} is out of range: write 1 to 256, or leave it out for all cores"),
         ));
     }
-    Listen { https, http: section.http, cores }
+    if !section.redirect.is_empty() && https.is_empty() {
+        faults
+            .push(Fault::new("listen.redirect", "has nowhere to send clients: add a [tls] section, for listen.https"));
+    }
+    Listen { https, http: section.http, redirect: section.redirect, cores }
 }
 
 fn loopback(key: &str, address: SocketAddr, faults: &mut Vec<Fault>) {
@@ -207,7 +213,33 @@ fn sites(sections: Vec<SiteSection>, given: &Given, faults: &mut Vec<Fault>) -> 
                 None
             }
         };
-        sites.push(Site { hosts, app, trust: section.trust, assets: section.assets, identity });
+        let mut fault = |key: &str, what: String| faults.push(Fault::new(format!("site[{n}].{key}"), what));
+        let acme_ask = section.acme_ask.as_deref().and_then(|url| match acme::ask(url) {
+            Ok(_) if !given.tls => {
+                fault("acme_ask", "needs a [tls] section, whose certificate all other hosts show".to_owned());
+                None
+            }
+            Ok(_) if identity.is_some() => {
+                fault("acme_ask", "and cert exclude each other: the site shows the certificate of one of them".to_owned());
+                None
+            }
+            Ok(_) if section.trust.needs_certificate() => {
+                fault(
+                    "acme_ask",
+                    format!(
+                        "is for sites with trust = \"direct\": with \"{}\" clients see Cloudflare's certificate, not ours",
+                        section.trust.as_str()
+                    ),
+                );
+                None
+            }
+            Ok(url) => Some(url),
+            Err(what) => {
+                fault("acme_ask", what);
+                None
+            }
+        });
+        sites.push(Site { hosts, app, trust: section.trust, assets: section.assets, identity, acme_ask });
     }
     sites
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use http::Uri;
 use serde::Deserialize;
 
 use super::app::{App, AppSection};
@@ -22,6 +23,7 @@ pub(super) struct SiteSection {
     pub(super) assets: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
+    pub(super) acme_ask: Option<String>,
 }
 
 /// Which connections a site serves.
@@ -68,6 +70,8 @@ pub struct Site {
     pub assets: Option<PathBuf>,
     /// A certificate of its own, where it does not show that of `[tls]`.
     pub identity: Option<KeyPair>,
+    /// Where its app says whether a name is one of its creators', whose certificates are then had by ACME.
+    pub acme_ask: Option<Uri>,
 }
 
 /// A certificate and its private key, as PEM files.

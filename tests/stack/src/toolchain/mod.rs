@@ -9,8 +9,10 @@ mod assets;
 mod cargo_programs;
 mod chromium;
 mod command;
+mod debian;
 mod error;
 mod node;
+mod pebble;
 mod rust_target;
 mod versions;
 mod worker;
@@ -24,6 +26,7 @@ use std::{
 
 pub use assets::{Assets, MAX_FILE_BYTES, MAX_FILES, MAX_RULES, headers_file, publish};
 pub use chromium::chromium;
+pub use pebble::pebble;
 pub use error::Error;
 pub use worker::{Bundle, MAX_GZIPPED_BYTES, Worker};
 pub use wrangler::{DryRun, Wrangler};
