@@ -26,19 +26,21 @@ pub(super) enum Answer {
 
 /// Asks `url`, which is checked: `http`, with a host.
 pub(super) async fn ask(url: &Uri, name: &str) -> Answer {
+    // Without its path and query, in which a secret may stand.
+    let app = url.authority().map_or("", |a| a.as_str());
     match tokio::time::timeout(WITHIN, get(url, name)).await {
         Ok(Ok(StatusCode::OK)) => Answer::Yes,
         Ok(Ok(status)) if !status.is_server_error() => Answer::No,
         Ok(Ok(status)) => {
-            tracing::warn!(%url, name, %status, "the app can't say whether the name is a creator's");
+            tracing::warn!(app, name, %status, "the app can't say whether the name is a creator's");
             Answer::None
         }
         Ok(Err(error)) => {
-            tracing::warn!(%url, name, %error, "the app can't be asked whether the name is a creator's");
+            tracing::warn!(app, name, %error, "the app can't be asked whether the name is a creator's");
             Answer::None
         }
         Err(_) => {
-            tracing::warn!(%url, name, within = ?WITHIN, "the app does not say whether the name is a creator's");
+            tracing::warn!(app, name, within = ?WITHIN, "the app does not say whether the name is a creator's");
             Answer::None
         }
     }

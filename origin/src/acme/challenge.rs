@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
@@ -22,11 +23,14 @@ pub(super) fn over_tls(name: &str, key_authorization: &str) -> Result<Arc<Server
     let mut params = CertificateParams::new([name.to_owned()])?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(&Sha256::digest(key_authorization))];
     let certificate = params.self_signed(&key)?;
+    let provider = aws_lc_rs::default_provider();
     let private = PrivateKeyDer::try_from(key.serialize_der())?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    // Not by way of rustls's checks: they refuse the extension, which has to be critical.
+    let shown = CertifiedKey::new(vec![certificate.der().clone()], provider.key_provider.load_private_key(private)?);
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)?;
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     Ok(Arc::new(config))
 }

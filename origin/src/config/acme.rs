@@ -48,9 +48,13 @@ pub(super) fn check(section: AcmeSection, faults: &mut Vec<Fault>) -> Option<Acm
     let before = faults.len();
     let mut fault = |key: &str, what: String| faults.push(Fault::new(format!("acme.{key}"), what));
     let directory = section.directory.as_deref().unwrap_or(DIRECTORY);
-    let parsed = directory.parse::<Uri>().ok().filter(|url| url.scheme_str() == Some("https") && url.host().is_some());
+    let parsed = directory
+        .parse::<Uri>()
+        .ok()
+        .filter(|url| url.scheme_str() == Some("https") && url.host().is_some() && !directory.contains('@'));
     if parsed.is_none() {
-        fault("directory", format!("`{directory}` is not a CA's directory: write its URL, as in \"{DIRECTORY}\""));
+        // Not repeated: a secret may stand in it.
+        fault("directory", format!("is not a CA's directory: write its URL, as in \"{DIRECTORY}\""));
     }
     if let Some(contact) = &section.contact
         && (!contact.contains('@') || contact.contains(':') || !contact.bytes().all(|b| b.is_ascii_graphic()))
@@ -88,12 +92,10 @@ pub(super) fn check(section: AcmeSection, faults: &mut Vec<Fault>) -> Option<Acm
 
 /// The URL that an app is asked at. Plain `http`, as apps speak.
 pub(super) fn ask(text: &str) -> Result<Uri, String> {
-    text.parse::<Uri>()
-        .ok()
-        .filter(|url| url.scheme_str() == Some("http") && url.authority().is_some_and(|a| !a.as_str().contains('@')))
-        .ok_or_else(|| {
-            format!(
-                "`{text}` is not where an app can be asked: write an http URL without user, as in \"http://127.0.0.1:3000/internal/tls-ask\""
-            )
-        })
+    let url = text.parse::<Uri>().ok();
+    let whole = url.filter(|url| url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty()));
+    // Not repeated: a secret may stand in it.
+    whole.filter(|_| !text.contains('@')).ok_or_else(|| {
+        "is not where an app can be asked: write an http URL without user, as in \"http://127.0.0.1:3000/internal/tls-ask\"".to_owned()
+    })
 }

@@ -26,8 +26,8 @@ use std::{
 
 pub use assets::{Assets, MAX_FILE_BYTES, MAX_FILES, MAX_RULES, headers_file, publish};
 pub use chromium::chromium;
-pub use pebble::pebble;
 pub use error::Error;
+pub use pebble::pebble;
 pub use worker::{Bundle, MAX_GZIPPED_BYTES, Worker};
 pub use wrangler::{DryRun, Wrangler};
 

@@ -47,7 +47,8 @@ impl App {
                         None => 200,
                     };
                     if status > 0 {
-                        let said = format!("HTTP/1.1 {status} Said\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+                        let said =
+                            format!("HTTP/1.1 {status} Said\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
                         let _ = stream.write_all(said.as_bytes()).await;
                     }
                 });
