@@ -6,6 +6,7 @@
 //! at the same time, of threads or of processes, wait for each other on `.tools/lock`.
 
 mod assets;
+mod caddy;
 mod cargo_programs;
 mod chromium;
 mod command;
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use assets::{Assets, MAX_FILE_BYTES, MAX_FILES, MAX_RULES, headers_file, publish};
+pub use caddy::caddy;
 pub use chromium::chromium;
 pub use error::Error;
 pub use pebble::pebble;
