@@ -16,6 +16,7 @@ pub mod body;
 pub mod config;
 mod conversation;
 mod cores;
+mod expiry;
 mod forwarded;
 pub mod gateway;
 pub mod health;

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::cores::{self, Listeners};
 use crate::gateway::Gateway;
 use crate::listen::{self, Identity};
-use crate::{admin, telemetry, upstream};
+use crate::{admin, expiry, telemetry, upstream};
 
 /// What ends the gateway before it serves.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
         tokio::spawn(gateway.health.clone().watch());
         if let Some(identity) = &identity {
             tokio::spawn(Arc::clone(identity).watch());
+            tokio::spawn(expiry::watch(Arc::clone(identity), gateway.health.clone()));
         }
         if let (Some(acme), Some(wishes)) = (acme, wishes) {
             tokio::spawn(acme.run(wishes));

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use instant_acme::CertificateIdentifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -61,18 +61,27 @@ impl Validity {
     }
 }
 
+/// The parser's own words show bytes as numbers.
+fn said(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "it is cut off".to_owned(),
+        pem::Error::NoItemsFound => "there is none".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 impl Certificate {
     /// Reads chain and key; the certificate must be for `name`. It may have ended.
     pub(crate) fn read(pem: &[u8], name: &str) -> Result<Self, Unusable> {
         let chain = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| Unusable::Chain(e.to_string()))?;
-        let leaf = chain.first().ok_or_else(|| Unusable::Chain("no items found".to_owned()))?;
+            .map_err(|e| Unusable::Chain(said(&e)))?;
+        let leaf = chain.first().ok_or_else(|| Unusable::Chain(said(&pem::Error::NoItemsFound)))?;
         let validity = Validity::of(leaf)?;
         let server = ServerName::try_from(name).map_err(|_| Unusable::Name(name.to_owned()))?;
         let entity = rustls::server::ParsedCertificate::try_from(leaf).map_err(|e| Unusable::Parse(e.to_string()))?;
         rustls::client::verify_server_name(&entity, &server).map_err(|_| Unusable::Name(name.to_owned()))?;
-        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|e| Unusable::Key(e.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|e| Unusable::Key(said(&e)))?;
         let shown = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
             .map_err(|e| Unusable::Pair(e.to_string()))?;
         Ok(Self { shown: Arc::new(shown), validity })

@@ -88,7 +88,7 @@ impl Acme {
         match kept {
             Ok(certificate) => {
                 let until = humantime::format_rfc3339_seconds(certificate.validity.not_after);
-                let took = began.elapsed().as_millis();
+                let took = began.elapsed().as_millis() as u64;
                 tracing::info!(name, renewed, %until, duration.ms = took, "a certificate was issued");
                 self.learn(name, certificate);
                 Ok(())

@@ -90,6 +90,9 @@ pub(crate) struct Acme {
     wanted: mpsc::Sender<Wanted>,
 }
 
+/// What handshakes use, and what they want, for [`Acme::run`].
+type Opened = (Arc<Acme>, mpsc::Receiver<Wanted>);
+
 /// What a name's work came to, once it has ended.
 type Flight = watch::Receiver<Option<Result<(), Refusal>>>;
 
@@ -103,7 +106,7 @@ pub(crate) struct Wanted {
 
 impl Acme {
     /// Opens the storage and reads what is in it; nothing where no site wants it. The other part goes to [`run`](Self::run).
-    pub(crate) fn open(config: &Config) -> Result<Option<(Arc<Self>, mpsc::Receiver<Wanted>)>, AcmeError> {
+    pub(crate) fn open(config: &Config) -> Result<Option<Opened>, AcmeError> {
         let Some(acme) = &config.acme else { return Ok(None) };
         let storage = Storage::new(&acme.storage, &acme.directory);
         let failed = |error| AcmeError::Storage { folder: storage.folder().display().to_string(), error };
@@ -233,4 +236,66 @@ fn group(client: IpAddr) -> IpAddr {
 
 fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AT_ONCE, Acme, PER_CLIENT, Refusal, group};
+    use crate::config;
+    use std::net::IpAddr;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    /// Nobody works on what is wanted.
+    fn idle(asks: u32) -> (tempfile::TempDir, Arc<Acme>, tokio::sync::mpsc::Receiver<super::Wanted>) {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let pem = folder.path().join("ca.pem");
+        let pair = rcgen::generate_simple_self_signed(vec!["c.example".to_owned()]).expect("a certificate");
+        std::fs::write(&pem, pair.cert.pem()).expect("written");
+        let text = format!(
+            "tls = {{ cert = {pem:?}, key = {pem:?} }}\nacme = {{ ca = {pem:?}, storage = {:?}, asks = {asks} }}\n\
+             [[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"\nacme_ask = \"http://127.0.0.1:1/\"\n",
+            folder.path().join("storage")
+        );
+        let config = config::parse(&text).expect("a good configuration");
+        let (acme, wishes) = Acme::open(&config).expect("opened").expect("a site has it");
+        (folder, acme, wishes)
+    }
+
+    #[test]
+    fn a_client_has_its_share_and_all_together_theirs() {
+        let (_folder, acme, _wishes) = idle(2 * PER_CLIENT + 5);
+        let now = Instant::now();
+        let ask = acme.asks("a.example").expect("the site has it");
+        let had = |client: &str| {
+            let client: IpAddr = client.parse().expect("an address");
+            let names =
+                (0..2 * PER_CLIENT).map(|n| format!("{}.{n}.example", client.to_string().replace([':', '.'], "-")));
+            names.filter(|name| acme.board(name.clone(), ask, client, now).is_ok()).count()
+        };
+        assert_eq!(had("192.0.2.1"), PER_CLIENT as usize);
+        assert_eq!(had("2001:db8::1"), PER_CLIENT as usize);
+        assert_eq!(had("2001:db8::2"), 0, "of the same network");
+        assert_eq!(had("2001:db8:0:1::2"), 5, "what is left for all");
+        let again = acme.board("192-0-2-1.0.example".to_owned(), ask, "192.0.2.9".parse().expect("an address"), now);
+        assert!(again.is_ok(), "what goes on already takes nothing");
+    }
+
+    #[test]
+    fn so_many_at_once() {
+        let (_folder, acme, _wishes) = idle(1_000_000);
+        let (now, client) = (Instant::now(), IpAddr::from([127, 0, 0, 1]));
+        let ask = acme.asks("a.example").expect("the site has it");
+        let boarded: Vec<_> = (0..2 * AT_ONCE).map(|n| acme.board(format!("{n}.example"), ask, client, now)).collect();
+        assert_eq!(boarded.iter().filter(|b| b.is_ok()).count(), AT_ONCE);
+        assert!(matches!(boarded.last(), Some(Err(Refusal::Busy))));
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let of = |text: &str| group(text.parse().expect("an address")).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("192.0.2.1"), "192.0.2.1");
+        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
+    }
 }

@@ -1,8 +1,8 @@
 //! Our certificates: read from PEM files, chosen by the name a client asks for, replaced while handshakes go on.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::{fmt, iter};
 
 use arc_swap::ArcSwap;
 use rustls::crypto::aws_lc_rs;
@@ -11,8 +11,9 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::acme::Acme;
+use crate::acme::{Acme, Validity};
 use crate::config::{Config, Tls};
+use crate::expiry::{Expiry, Source};
 use crate::sites::Sites;
 
 /// Files that do not make an identity.
@@ -116,6 +117,20 @@ impl Certificates {
 
     pub(super) const fn sites(&self) -> &Sites {
         &self.sites
+    }
+
+    /// Those of files: that of `[tls]` by this name, others by the first host of their site.
+    pub(super) fn expiries(&self) -> Vec<Expiry> {
+        let loaded = self.loaded.load();
+        let sites = self.sites.all().iter().zip(&loaded.own);
+        let own = sites.filter_map(|(site, own)| Some((site.hosts.first()?.to_string(), own.as_ref()?)));
+        iter::once(("tls".to_owned(), &loaded.default))
+            .chain(own)
+            .filter_map(|(name, shown)| {
+                let validity = Validity::of(shown.end_entity_cert().ok()?).ok()?;
+                Some(Expiry { name, source: Source::File, validity })
+            })
+            .collect()
     }
 
     /// From the next handshake on.

@@ -22,6 +22,7 @@ use tokio_rustls::server::TlsStream;
 use super::certificates::{Certificates, IdentityError, Loaded, authorities};
 use crate::acme::{Acme, PROTOCOL};
 use crate::config::{Config, Tls, Trust};
+use crate::expiry::{Expiry, Source};
 
 /// How often the files are looked at. A pair is replaced one file after the other: it is read once nothing has changed from
 /// one look to the next.
@@ -109,6 +110,13 @@ impl Identity {
             Some((file.mtime(), file.mtime_nsec(), file.ino(), file.len()))
         };
         files.map(stamp).collect()
+    }
+
+    /// Every certificate that may be shown, and when it is good.
+    pub(crate) fn expiries(&self) -> Vec<Expiry> {
+        let acme = self.acme.iter().flat_map(|acme| acme.validities());
+        let acme = acme.map(|(name, validity)| Expiry { name, source: Source::Acme, validity });
+        self.certificates.expiries().into_iter().chain(acme).collect()
     }
 
     /// Certificates of creators' own domains, where a site has them.

@@ -1,7 +1,6 @@
 //! Pebble, and the DNS in which it finds every name on loopback.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,7 +32,6 @@ pub(crate) struct Wanted {
     pub(crate) refused_nonces: u8,
     /// Valid authorizations that it uses again, in percent.
     pub(crate) reused: u8,
-    pub(crate) strict: bool,
 }
 
 impl Ca {
@@ -63,7 +61,7 @@ impl Ca {
 
     /// Starts it, with nothing left of what it knew before.
     pub(crate) async fn up(&mut self) {
-        let Wanted { tls, http, life, refused_nonces, reused, strict } = &self.wanted;
+        let Wanted { tls, http, life, refused_nonces, reused } = &self.wanted;
         let file = |name: &str| self.folder.path().join(name).display().to_string();
         let config = serde_json::json!({ "pebble": {
             "listenAddress": self.listen.to_string(),
@@ -80,7 +78,6 @@ impl Ca {
         let mut command = Command::new(pebble);
         command
             .args(["-config", &file("config.json"), "-dnsserver", &self.dns.to_string()])
-            .arg(format!("-strict={strict}"))
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env("PEBBLE_WFE_NONCEREJECT", refused_nonces.to_string())
             .env("PEBBLE_AUTHZREUSE", reused.to_string())
@@ -131,10 +128,6 @@ impl Ca {
 
     fn client(&self) -> Client {
         Client::builder().tls_certs_only([self.own.clone()]).timeout(Duration::from_secs(10)).build().unwrap()
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 }
 

@@ -6,6 +6,7 @@ mod ca;
 mod world;
 
 mod caddy;
+mod expiry;
 mod faults;
 mod first_use;
 mod limits;

@@ -28,7 +28,7 @@ async fn a_broken_file_is_replaced() {
     world.stop();
     let file = world.kept(NAME).join("identity.pem");
     let pem = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, &pem[..pem.len() / 2]).unwrap();
+    std::fs::write(&file, &pem[..pem.len() - 100]).unwrap();
     world.serve();
     visitor.comes().await.unwrap();
     world.said("a certificate in the storage is not usable").await;
@@ -57,24 +57,24 @@ async fn two_processes_order_once() {
     drop(other);
 }
 
-/// A certificate of 40 s is renewed after two thirds of them; every handshake meanwhile is served.
+/// A certificate of 50 s is renewed after two thirds of them; every handshake meanwhile is served.
 #[tokio::test(flavor = "multi_thread")]
 async fn renewed_in_time() {
-    let world = World::start(Plan { life: Some(40), ..Plan::default() }).await;
+    let world = World::start(Plan { life: Some(50), ..Plan::default() }).await;
     let visitor = world.visitor(NAME).await;
     let first = visitor.comes().await.unwrap();
     let began = Instant::now();
     let mut handshakes = 0;
     while visitor.comes().await.unwrap() == first {
         handshakes += 1;
-        assert!(began.elapsed() < Duration::from_secs(60), "never renewed");
+        assert!(began.elapsed() < Duration::from_secs(50), "never renewed");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let took = began.elapsed();
-    println!("renewed {took:?} after it was issued for 40 s; {handshakes} handshakes before, none failed");
-    assert!((Duration::from_secs(20)..Duration::from_secs(40)).contains(&took), "{took:?}");
-    let issued = world.said("a certificate was issued").await;
-    assert_eq!(issued["renewed"].as_bool(), Some(true));
+    println!("renewed {took:?} after it was issued for 50 s; {handshakes} handshakes before, none failed");
+    assert!((Duration::from_secs(25)..Duration::from_secs(50)).contains(&took), "{took:?}");
+    let renewed = || world.gateway().find(|line| line["renewed"].as_bool() == Some(true));
+    world.until("it says so", renewed).await;
     assert_eq!((world.app.asked().len(), world.ca.orders()), (2, 2));
     // Once the app says that the name is gone it is renewed no more.
     world.app.says(404);

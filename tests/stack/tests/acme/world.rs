@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use reqwest::tls::TlsInfo;
-use reqwest::{Certificate, Client, ClientBuilder};
+use reqwest::{Certificate, Client};
 use serde_json::Value;
 use stack::gateway::{self, Gateway};
 use stack::keys::{Authority, ExtendedKeyUsagePurpose};
@@ -75,7 +75,6 @@ impl World {
             life: plan.life,
             refused_nonces: plan.refused_nonces,
             reused: plan.reused,
-            strict: false,
         };
         let (ca, app, folder) = (Ca::start(wanted).await, App::start().await, TempDir::new().unwrap());
         Self { ca, app, gateway: None, https, http, folder, acme: plan.acme.to_owned(), said: Arc::default() }
@@ -127,7 +126,7 @@ impl World {
         let text = format!(
             "listen = {{ https = [\"{https}\"], redirect = [\"{http}\"], cores = 2 }}\n\
              tls = {{ cert = {cert:?}, key = {key:?} }}\n\
-             timeouts.drain = \"2s\"\n\
+             timeouts.drain = \"2s\"\nadmin.listen = \"127.0.0.1:0\"\n\
              [acme]\ndirectory = \"{directory}\"\nca = {ca:?}\nstorage = {storage:?}\ncontact = \"ops@makenot.work\"\n{acme}\n\
              [[site]]\nhosts = [\"makenot.work\"]\napp = \"{app}\"\n\
              [[site]]\nhosts = [\"*.example\"]\napp = \"{app}\"\nacme_ask = \"http://{app}/tls-ask\"\n",
@@ -150,10 +149,6 @@ impl World {
 
     pub(crate) fn gateway(&self) -> &Gateway {
         self.gateway.as_ref().unwrap()
-    }
-
-    pub(crate) fn gateway_mut(&mut self) -> &mut Gateway {
-        self.gateway.as_mut().unwrap()
     }
 
     /// A client that trusts what the CA issues, and finds every `name` at the gateway.
@@ -179,32 +174,35 @@ impl World {
     }
 }
 
-/// A client that comes with one name, and makes a connection for every request.
+/// A client that comes with one name, every time as if it had never been here: a session that it resumed would hide which
+/// certificate is shown now.
 #[derive(Clone)]
 pub(crate) struct Visitor {
-    client: Client,
-    url: String,
+    name: String,
+    at: SocketAddr,
+    /// The authorities that it trusts; without them it takes any certificate.
+    roots: Option<Vec<Certificate>>,
 }
 
 impl Visitor {
     pub(crate) fn new(roots: &[Certificate], name: &str, at: SocketAddr) -> Self {
-        let client = Self::builder(name, at).tls_certs_only(roots.to_vec()).build().unwrap();
-        Self { client, url: format!("https://{name}:{}/", at.port()) }
+        Self { name: name.to_owned(), at, roots: Some(roots.to_vec()) }
     }
 
     /// One that takes any certificate.
     pub(crate) fn trusting(name: &str, at: SocketAddr) -> Self {
-        let client = Self::builder(name, at).tls_danger_accept_invalid_certs(true).build().unwrap();
-        Self { client, url: format!("https://{name}:{}/", at.port()) }
-    }
-
-    fn builder(name: &str, at: SocketAddr) -> ClientBuilder {
-        Client::builder().resolve(name, at).pool_max_idle_per_host(0).tls_info(true).no_proxy().timeout(PATIENCE)
+        Self { name: name.to_owned(), at, roots: None }
     }
 
     /// The certificate that is shown with a good answer, or why there is none.
     pub(crate) async fn comes(&self) -> Result<Vec<u8>, String> {
-        let answer = self.client.get(&self.url).send().await.map_err(|e| format!("{e:?}"))?;
+        let client = Client::builder().resolve(&self.name, self.at).tls_info(true).no_proxy().timeout(PATIENCE);
+        let client = match &self.roots {
+            Some(roots) => client.tls_certs_only(roots.clone()),
+            None => client.tls_danger_accept_invalid_certs(true),
+        };
+        let url = format!("https://{}:{}/", self.name, self.at.port());
+        let answer = client.build().unwrap().get(url).send().await.map_err(|e| format!("{e:?}"))?;
         assert_eq!(answer.status(), 200);
         let shown = answer.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).map(ToOwned::to_owned);
         Ok(shown.unwrap())
