@@ -52,6 +52,8 @@ pub enum Problem {
     Draining,
     /// The client asked for a stored answer (`only-if-cached`) and there is none.
     NotCached,
+    /// The request has passed us before, several times.
+    Loop,
 }
 
 /// What people read when the app fails them, whichever way it did.
@@ -59,7 +61,7 @@ const APP_ADVICE: &str = "Try again in a moment; if it stays so, tell us the req
 
 impl Problem {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::BadRequest,
         Self::PathRefused,
         Self::NotFound,
@@ -81,6 +83,7 @@ impl Problem {
         Self::Overloaded,
         Self::Draining,
         Self::NotCached,
+        Self::Loop,
     ];
 
     /// Status, code, title, advice.
@@ -148,6 +151,7 @@ impl Problem {
                 (503, "overloaded", "The site has too much to do right now", "Try again in a few seconds.")
             }
             Self::Draining => (503, "draining", "The server is restarting", "Try again in a few seconds."),
+            Self::Loop => (508, "loop", "The site's servers are set up in a circle", APP_ADVICE),
             Self::NotCached => {
                 (504, "not-cached", "No stored answer is at hand", "Ask without Cache-Control: only-if-cached.")
             }

@@ -64,16 +64,20 @@ fn non_zero<const N: usize>(mut id: [u8; N]) -> [u8; N] {
     id
 }
 
+impl Traceparent {
+    /// The text, on the stack: for header values without an allocation.
+    pub fn text(&self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        for (bytes, at) in [(&self.trace_id[..], 3), (&self.parent_id[..], 36), (&[u8::from(self.sampled)][..], 53)] {
+            hex::encode(bytes, text.get_mut(at..).unwrap_or_default());
+        }
+        text
+    }
+}
+
 impl fmt::Display for Traceparent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut trace, mut parent) = ([b'0'; 32], [b'0'; 16]);
-        hex::encode(&self.trace_id, &mut trace);
-        hex::encode(&self.parent_id, &mut parent);
-        f.write_str("00-")?;
-        f.write_str(std::str::from_utf8(&trace).unwrap_or_default())?;
-        f.write_str("-")?;
-        f.write_str(std::str::from_utf8(&parent).unwrap_or_default())?;
-        f.write_str(if self.sampled { "-01" } else { "-00" })
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 

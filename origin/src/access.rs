@@ -2,16 +2,15 @@
 //!
 //! Paths are logged without their query, which may hold what is not for a log; no field's value is logged at all.
 
-use std::cell::RefCell;
-use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use contract::RequestId;
 use tracing::Level;
 
+use crate::address;
 use crate::body::BodyError;
-use crate::telemetry::ACCESS;
+use crate::telemetry::{self, ACCESS};
 use crate::trust::Trusted;
 
 /// What is known of a request when its answer's head leaves.
@@ -100,78 +99,91 @@ impl Drop for Record {
     /// A receiver that has all bytes of a known length may never ask for the end, so an open end is complete unless the
     /// sender broke off. What a client did not take shows in the number of bytes.
     fn drop(&mut self) {
-        if !tracing::enabled!(target: ACCESS, Level::INFO) {
-            return;
+        if tracing::enabled!(target: ACCESS, Level::INFO) {
+            telemetry::line(|line| self.write(line));
         }
-        thread_local!(static LINE: RefCell<String> = const { RefCell::new(String::new()) });
-        LINE.with_borrow_mut(|line| {
-            line.clear();
-            self.write(line);
-            tracing::event!(target: ACCESS, Level::INFO, line = line.as_str());
-        });
     }
 }
 
 impl Record {
-    /// The line's members, after those that every line has. Only host and path may hold what JSON must escape.
-    fn write(&self, line: &mut String) {
-        text(line, "request.id", self.id.text().as_str());
-        member(line, "client.address", format_args!("\"{}\"", self.client));
-        text(line, "trust", self.trust.as_str());
+    /// The line. Only host and path may hold what JSON must escape.
+    fn write(&self, line: &mut Vec<u8>) {
+        line.extend_from_slice(b"{\"timestamp\":\"");
+        telemetry::timestamp(line);
+        line.extend_from_slice(b"\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\"");
+        plain(line, "request.id", self.id.text().as_ref());
+        plain(line, "client.address", address::text(self.client).as_bytes());
+        plain(line, "trust", self.trust.as_str().as_bytes());
         text(line, "http.request.method", self.method.as_str());
         text(line, "url.host", &self.host);
         text(line, "url.path", &self.path);
-        member(line, "network.protocol", format_args!("\"{:?}\"", self.version));
+        plain(line, "network.protocol", protocol(self.version));
         number(line, "http.response.status_code", self.status.into());
         number(line, "http.response.body.bytes", self.bytes);
-        member(line, "http.response.cut", format_args!("{}", self.end == End::Cut));
-        text(line, "cache", self.cache);
-        text(line, "reason", self.reason);
+        key(line, "http.response.cut");
+        line.extend_from_slice(if self.end == End::Cut { b"true" } else { b"false" });
+        plain(line, "cache", self.cache.as_bytes());
+        plain(line, "reason", self.reason.as_bytes());
         millis(line, "duration.head_ms", self.answered - self.started);
         millis(line, "duration.total_ms", self.started.elapsed());
+        line.extend_from_slice(b"}\n");
     }
 }
 
-fn key(line: &mut String, key: &str) {
-    line.push_str(",\"");
-    line.push_str(key);
-    line.push_str("\":");
+const fn protocol(version: http::Version) -> &'static [u8] {
+    match version {
+        http::Version::HTTP_10 => b"HTTP/1.0",
+        http::Version::HTTP_2 => b"HTTP/2.0",
+        _ => b"HTTP/1.1",
+    }
 }
 
-fn member(line: &mut String, name: &str, value: fmt::Arguments<'_>) {
-    key(line, name);
-    // Writing to a String does not fail.
-    let _ = line.write_fmt(value);
+fn key(line: &mut Vec<u8>, key: &str) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(key.as_bytes());
+    line.extend_from_slice(b"\":");
 }
 
-fn number(line: &mut String, name: &str, value: u64) {
+fn number(line: &mut Vec<u8>, name: &str, value: u64) {
     key(line, name);
-    line.push_str(itoa::Buffer::new().format(value));
+    line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Milliseconds with three places, which is to the microsecond.
-fn millis(line: &mut String, name: &str, duration: Duration) {
+fn millis(line: &mut Vec<u8>, name: &str, duration: Duration) {
     let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     number(line, name, micros / 1000);
-    let _ = write!(line, ".{:03}", micros % 1000);
+    let rest = micros % 1000;
+    line.push(b'.');
+    line.extend([rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8));
+}
+
+/// A string of ours, which needs no escapes.
+fn plain(line: &mut Vec<u8>, name: &str, value: &[u8]) {
+    key(line, name);
+    line.push(b'"');
+    line.extend_from_slice(value);
+    line.push(b'"');
 }
 
 /// A string, escaped as JSON wants it (RFC 8259 section 7).
-fn text(line: &mut String, name: &str, value: &str) {
-    key(line, name);
-    line.push('"');
-    let mut rest = value;
-    while let Some(at) = rest.find(|c: char| c == '"' || c == '\\' || c < ' ') {
-        let (plain, odd) = rest.split_at(at);
-        line.push_str(plain);
-        let mut chars = odd.chars();
-        if let Some(odd) = chars.next() {
-            let _ = write!(line, "\\u{:04x}", u32::from(odd));
-        }
-        rest = chars.as_str();
+fn text(line: &mut Vec<u8>, name: &str, value: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let odd = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    if !value.as_bytes().iter().any(odd) {
+        return plain(line, name, value.as_bytes());
     }
-    line.push_str(rest);
-    line.push('"');
+    key(line, name);
+    line.push(b'"');
+    for byte in value.bytes() {
+        if odd(&byte) {
+            line.extend_from_slice(b"\\u00");
+            line.extend([byte >> 4, byte & 15].map(|nibble| HEX[usize::from(nibble)]));
+        } else {
+            line.push(byte);
+        }
+    }
+    line.push(b'"');
 }
 
 #[cfg(test)]
@@ -194,10 +206,9 @@ mod tests {
             path,
             http::Version::HTTP_11,
         );
-        let mut line = String::new();
+        let mut line = Vec::new();
         record.write(&mut line);
-        let json: serde_json::Value =
-            serde_json::from_str(&format!("{{\"message\":\"request\"{line}}}")).expect("JSON");
+        let json: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
         assert_eq!(json["url.path"], path);
         assert_eq!(json["network.protocol"], "HTTP/1.1");
         assert_eq!(json["http.response.cut"], false);
@@ -205,16 +216,16 @@ mod tests {
 
     #[test]
     fn durations_are_to_the_microsecond() {
-        let mut line = String::new();
+        let mut line = Vec::new();
         millis(&mut line, "a", Duration::from_micros(1_002_034));
         millis(&mut line, "b", Duration::from_nanos(999));
-        assert_eq!(line, ",\"a\":1002.034,\"b\":0.000");
+        assert_eq!(line, b",\"a\":1002.034,\"b\":0.000");
     }
 
     #[test]
     fn text_is_escaped() {
-        let mut line = String::new();
+        let mut line = Vec::new();
         text(&mut line, "a", "x\"\n\\y");
-        assert_eq!(line, ",\"a\":\"x\\u0022\\u000a\\u005cy\"");
+        assert_eq!(line, b",\"a\":\"x\\u0022\\u000a\\u005cy\"");
     }
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::acme::Acme;
 use crate::gateway::{Core, Gateway};
 use crate::listen::Identity;
+use crate::telemetry;
 use crate::upstream::Pool;
 use crate::{conversation, redirect};
 
@@ -39,7 +40,12 @@ pub(crate) fn start(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let core = Arc::new(Core { gateway: Arc::clone(gateway), pool: Pool::default() });
         let identity = identity.cloned();
-        let run = move || runtime.block_on(serve(core, identity, own));
+        let run = move || {
+            runtime.block_on(serve(core, identity, own));
+            // What was cut off is logged, too.
+            drop(runtime);
+            telemetry::flush();
+        };
         threads.push(thread::Builder::new().name(format!("core-{n}")).spawn(run)?);
     }
     Ok(threads)

@@ -1,17 +1,58 @@
-//! What the app learns of a request from us, and what it does not learn from the client.
+//! What the app learns of a request from us, and what it does not learn from the client; and what a client learns of an app.
 
+use bytes::{BufMut as _, BytesMut};
 use cache::fields::list_members;
-use contract::header;
+use contract::{Problem, header};
 use edge::Exchange;
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, COOKIE, FORWARDED, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use crate::address;
+
+/// Names that are parsed once instead of with every request.
+pub(crate) static HANDOFF: HeaderName = HeaderName::from_static(header::HANDOFF);
+pub(crate) static GATEWAY: HeaderName = HeaderName::from_static(header::GATEWAY);
+static REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
+static CACHE_STATUS: HeaderName = HeaderName::from_static(header::CACHE_STATUS);
+static TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static(header::X_FORWARDED_FOR);
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static(header::X_FORWARDED_PROTO);
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static(header::X_FORWARDED_HOST);
+
+/// Gateways of ours that a request may pass, one behind the other.
+const MOST_TIMES: usize = 4;
+
+/// The name of a field that we say; lower-case.
+pub(crate) fn name(name: &'static str) -> HeaderName {
+    match name {
+        header::REQUEST_ID => REQUEST_ID.clone(),
+        header::CACHE_STATUS => CACHE_STATUS.clone(),
+        name => HeaderName::from_static(name),
+    }
+}
 
 /// Leaves only the client's own end-to-end fields.
-pub(crate) fn keep_what_passes(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    let refused: Vec<HeaderName> =
-        headers.keys().filter(|name| header::client_may_not_send(name.as_str())).cloned().collect();
-    for name in refused {
+pub(crate) fn keep_the_clients(headers: &mut HeaderMap) {
+    keep(headers, header::client_may_not_send);
+}
+
+/// Leaves of an app's answer what is not its connection's, and not only ours to say.
+pub(crate) fn keep_the_apps(headers: &mut HeaderMap) {
+    keep(headers, |name| matches!(name, header::HANDOFF | header::GATEWAY | header::EDGE_FACTS));
+}
+
+/// Removes hop-by-hop fields, those that Connection names (RFC 9110 section 7.6.1), and those `refused`.
+fn keep(headers: &mut HeaderMap, refused: impl Fn(&str) -> bool) {
+    let goes = |name: &str| header::is_hop_by_hop(name) || refused(name);
+    let named = headers.get_all(CONNECTION).iter().filter_map(|v| v.to_str().ok()).flat_map(list_members);
+    let named: Vec<HeaderName> = named
+        // What goes anyway need not be looked for. What carries a message's meaning can't be named away.
+        .filter(|name| !name.eq_ignore_ascii_case("close") && !header::is_hop_by_hop(name))
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .filter(|name| !matches!(name.as_str(), "host" | "content-length" | "cookie" | "authorization"))
+        .collect();
+    let gone: Vec<HeaderName> = headers.keys().filter(|name| goes(name.as_str())).cloned().collect();
+    for name in named.into_iter().chain(gone) {
         headers.remove(name);
     }
 }
@@ -26,40 +67,51 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes hop-by-hop fields and those that Connection names (RFC 9110 section 7.6.1).
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(list_members)
-        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-        .filter(|name| !matches!(*name, HOST | CONTENT_LENGTH) && *name != "cookie" && *name != "authorization")
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    let hops: Vec<HeaderName> = headers.keys().filter(|name| header::is_hop_by_hop(name.as_str())).cloned().collect();
-    for name in hops {
-        headers.remove(name);
-    }
-}
-
-/// Says what we have verified: the id, the trace, and who asked for which host by which scheme (RFC 7239).
+/// Says what we have verified: the id, the trace, and who asked for which host by which scheme (RFC 7239). All of it stands in
+/// one piece of memory, of which each value is a part.
 pub(crate) fn say(headers: &mut HeaderMap, exchange: &Exchange, authority: &str, secure: bool) {
     let client = exchange.visitor.client;
-    let proto = if secure { "https" } else { "http" };
-    let node = if client.is_ipv6() { format!("\"[{client}]\"") } else { client.to_string() };
-    let mut set = |name: &'static str, value: String| {
-        // Addresses, hexadecimal ids and checked hosts are always field values.
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
+    let (id, trace) = (exchange.id.text(), exchange.trace.text());
+    let mut text = BytesMut::with_capacity(id.as_ref().len() + trace.len() + address::MOST + authority.len() + 32);
+    let mut put = |part: &[u8]| {
+        let from = text.len();
+        text.put_slice(part);
+        from..text.len()
     };
-    set(header::REQUEST_ID, exchange.id.to_string());
-    set(header::TRACEPARENT, exchange.trace.to_string());
-    set("x-forwarded-for", client.to_string());
-    set("x-forwarded-proto", proto.to_owned());
-    set("x-forwarded-host", authority.to_owned());
-    set("forwarded", format!("for={node};host=\"{authority}\";proto={proto}"));
+    let (id, trace) = (put(id.as_ref()), put(&trace));
+    let from = put(b"for=").start;
+    put(if client.is_ipv6() { b"\"[" } else { b"" });
+    let client_text = address::text(client);
+    let node = put(client_text.as_bytes());
+    put(if client.is_ipv6() { b"]\";host=\"" } else { b";host=\"" });
+    let host = put(authority.as_bytes());
+    let to = put(if secure { b"\";proto=https" } else { b"\";proto=http" }).end;
+    let text = text.freeze();
+    for (name, part) in [
+        (&REQUEST_ID, id),
+        (&TRACEPARENT, trace),
+        (&X_FORWARDED_FOR, node),
+        (&X_FORWARDED_HOST, host),
+        (&FORWARDED, from..to),
+    ] {
+        // Addresses, hexadecimal ids and checked hosts are always field values.
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(part)) {
+            headers.insert(name.clone(), value);
+        }
+    }
+    headers.insert(X_FORWARDED_PROTO.clone(), HeaderValue::from_static(if secure { "https" } else { "http" }));
+}
+
+/// Adds us to the proxies that a request has passed (RFC 9110 section 7.6.3).
+///
+/// # Errors
+/// The request has passed us so often already that an app's address must lead back to us.
+pub(crate) fn pass_by(headers: &mut HeaderMap, version: Version) -> Result<(), Problem> {
+    let lines = headers.get_all(VIA).iter().filter_map(|v| v.to_str().ok());
+    if lines.flat_map(list_members).filter(|by| by.ends_with(" origin")).count() >= MOST_TIMES {
+        return Err(Problem::Loop);
+    }
+    let us = if version == Version::HTTP_2 { "2.0 origin" } else { "1.1 origin" };
+    headers.append(VIA, HeaderValue::from_static(us));
+    Ok(())
 }

@@ -10,9 +10,11 @@
 
 pub mod access;
 pub mod acme;
+mod address;
 pub mod admin;
 mod assets;
 pub mod body;
+mod compress;
 pub mod config;
 mod conversation;
 mod cores;
@@ -32,3 +34,4 @@ pub mod store;
 pub mod telemetry;
 pub mod trust;
 mod upstream;
+mod websocket;

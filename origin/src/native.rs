@@ -7,14 +7,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cache::{Fields, Index, Meta, PrimaryKey, Store, Stored, Timestamp};
-use contract::{Problem, header};
+use contract::Problem;
 use edge::{Answer, Exchange, FieldsMut, Head, Host};
 use http::header::{CONNECTION, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
-use crate::config::Site;
+use crate::config::{HealthOwner, Site};
 use crate::conversation::Connection;
 use crate::gateway::{Core, Gateway};
 use crate::limits::connections::Place;
@@ -29,10 +29,6 @@ pub(crate) struct HeaderFields(pub(crate) HeaderMap);
 impl Fields for HeaderFields {
     fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_bytes()))
-    }
-
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
     }
 }
 
@@ -53,7 +49,13 @@ impl FieldsMut for HeaderFields {
 
     fn append(&mut self, name: &'static str, value: &[u8]) {
         if let Ok(value) = HeaderValue::from_bytes(value) {
-            self.0.append(HeaderName::from_static(name), value);
+            self.0.append(forwarded::name(name), value);
+        }
+    }
+
+    fn set(&mut self, name: &'static str, value: &str) {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            self.0.insert(forwarded::name(name), value);
         }
     }
 
@@ -72,10 +74,6 @@ pub(crate) struct Incoming {
 impl Fields for Incoming {
     fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.request.headers().iter().map(|(n, v)| (n.as_str(), v.as_bytes()))
-    }
-
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.request.headers().get_all(name).iter().map(HeaderValue::as_bytes)
     }
 }
 
@@ -149,14 +147,14 @@ impl Host for Native<'_> {
     }
 
     async fn forward(&self, exchange: &Exchange, incoming: Incoming) -> Result<Answer<HeaderFields, Body>, Problem> {
-        if exchange.target.path() == health::PATH {
+        if exchange.target.path() == health::PATH && self.site.health == HealthOwner::Gateway {
             return Ok(answer(self.gateway.health.answer(self.trusted)));
         }
         let Incoming { mut request, authority } = incoming;
         let read = if *request.method() == Method::HEAD { storage::Read::Head } else { storage::Read::Get };
         let upgrade = upgrade_of(&request).then(|| hyper::upgrade::on(&mut request));
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
-        let timeouts = &self.gateway.config.timeouts;
+        let timeouts = &self.site.timeouts;
         let app = self.app.ok_or(Problem::UnknownHost)?;
         let (response, lease) = upstream::send(&self.core.pool, app, request, timeouts).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -166,8 +164,8 @@ impl Host for Native<'_> {
             return Ok(switch(response, upgrade, Arc::clone(&self.connection.place)));
         }
         let (mut parts, body) = response.into_parts();
-        let handoff = parts.headers.get(header::HANDOFF).cloned();
-        strip(&mut parts.headers);
+        let handoff = parts.headers.get(&forwarded::HANDOFF).cloned();
+        forwarded::keep_the_apps(&mut parts.headers);
         if let Some(handoff) = handoff {
             return self.hand_off(&handoff, read, parts.headers);
         }
@@ -196,8 +194,9 @@ impl Native<'_> {
         let mut headers = parts.headers;
         let protocol = if upgrade { headers.get(UPGRADE).cloned() } else { None };
         let trailers = headers.get(TE).is_some_and(takes_trailers);
-        forwarded::keep_what_passes(&mut headers);
+        forwarded::keep_the_clients(&mut headers);
         forwarded::join_cookies(&mut headers);
+        forwarded::pass_by(&mut headers, parts.version)?;
         headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| Problem::BadRequest)?);
         let secure = self.connection.peer.tls || self.trusted != Trusted::Direct;
         forwarded::say(&mut headers, exchange, authority, secure);
@@ -289,20 +288,12 @@ fn switch(
     });
     let protocol = response.headers().get(UPGRADE).cloned();
     let mut headers = std::mem::take(response.headers_mut());
-    strip(&mut headers);
+    forwarded::keep_the_apps(&mut headers);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     if let Some(protocol) = protocol {
         headers.insert(UPGRADE, protocol);
     }
     Answer { status: 101, fields: HeaderFields(headers), body: Body::empty() }
-}
-
-/// Removes from the app's answer what belongs to its connection, and what only we say.
-fn strip(headers: &mut HeaderMap) {
-    forwarded::remove_hop_by_hop(headers);
-    for name in [header::HANDOFF, header::GATEWAY, header::EDGE_FACTS] {
-        headers.remove(name);
-    }
 }
 
 /// An answer of one of our own routes.

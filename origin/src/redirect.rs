@@ -63,7 +63,9 @@ pub(crate) async fn hold(
 }
 
 fn answer(gateway: &Gateway, acme: Option<&Acme>, request: &Request<Incoming>) -> Response<String> {
-    let Ok(authority) = authority(request) else { return plain(StatusCode::BAD_REQUEST, "bad request\n") };
+    let Ok(authority) = authority(request, request.version()) else {
+        return plain(StatusCode::BAD_REQUEST, "bad request\n");
+    };
     if gateway.sites.find(&authority).is_none() {
         return plain(StatusCode::MISDIRECTED_REQUEST, "this host is not served here\n");
     }

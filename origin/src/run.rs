@@ -107,5 +107,6 @@ pub fn run(config: Config) -> Result<(), RunError> {
         tracing::info!("stopped");
         Ok::<_, std::io::Error>(())
     })?;
+    telemetry::flush();
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use contract::{Problem, RequestId, client, header, wants_json};
+use contract::{Problem, RequestId, Target, client, header, wants_json};
 use edge::exchange::Refused;
 use edge::{Exchange, Head as _, Visitor, pipeline};
 use http::header::{CONNECTION, HOST};
@@ -15,26 +15,38 @@ use crate::conversation::Connection;
 use crate::gateway::Core;
 use crate::native::{HeaderFields, Incoming, Native};
 use crate::trust::{self, Distrust, Peer, Trusted};
+use crate::{compress, forwarded, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
     core: &Core,
     connection: &Connection,
-    request: Request<hyper::body::Incoming>,
+    mut request: Request<hyper::body::Incoming>,
 ) -> Response<Body> {
     let started = Instant::now();
     let peer = connection.peer;
     let gateway = &*core.gateway;
     let random: [u8; 16] = rand::random();
-    let (version, method) = (request.version(), request.method().clone());
-    let limits = &gateway.config.limits;
-    let request = request.map(|body| Body::downstream(body, limits.body.0, limits.body_rate.0));
+    let version = request.version();
+    let over_http2 = version == Version::HTTP_2 && websocket::from_http2(&mut request);
+    let method = request.method().clone();
+    let authority = authority(&request, version);
+    let site = authority.as_ref().map_err(|problem| *problem).and_then(|authority| {
+        let found = if gateway.sites.have_paths() {
+            // A target that is refused goes to any of the host's sites, to be refused there.
+            let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+            let target = Target::parse(target, target.len() * 3);
+            gateway.sites.route(authority, target.as_ref().map_or("", Target::path))
+        } else {
+            gateway.sites.find(authority)
+        };
+        let n = found.ok_or(Problem::UnknownHost)?;
+        Ok((n, gateway.sites.all().get(n).ok_or(Problem::UnknownHost)?))
+    });
+    let limits = site.as_ref().map_or(&gateway.config.limits, |(_, site)| &site.limits);
     let too_large = http_body::Body::size_hint(request.body()).lower() > limits.body.0;
-    let authority = authority(&request);
-    let incoming = Incoming { authority: authority.as_deref().unwrap_or_default().into(), request };
-
-    let site = authority.and_then(|a| gateway.sites.find(&a).ok_or(Problem::UnknownHost));
-    let site = site.and_then(|n| Ok((n, gateway.sites.all().get(n).ok_or(Problem::UnknownHost)?)));
+    let request = request.map(|body| Body::downstream(body, limits.body.0, limits.body_rate.0));
+    let incoming = Incoming { authority: authority.unwrap_or_default().into(), request };
     let site = site.and_then(|site| if too_large { Err(Problem::BodyTooLarge) } else { Ok(site) });
     let mut detail = "";
     let admitted = site.and_then(|(n, site)| {
@@ -75,6 +87,8 @@ pub(crate) async fn serve(
     let path = exchange.as_ref().map_or_else(|_| incoming.request.uri().path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
     let mut record = Box::new(Record::new(started, id, client, trusted, method, &incoming.authority, path, version));
+    let wish = gateway.config.compress.as_ref().filter(|_| trusted == Trusted::Direct);
+    let wish = wish.map(|settings| (settings, compress::wish(incoming.request.headers())));
     let head_only = record.method == http::Method::HEAD;
 
     let answer = match exchange {
@@ -87,8 +101,14 @@ pub(crate) async fn serve(
     let mut response = Response::new(answer.body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = answer.fields.0;
+    if let Some((settings, wish)) = wish {
+        response = compress::answer(settings, wish, response).await;
+    }
+    if over_http2 {
+        websocket::to_http2(&mut response);
+    }
     if trusted == Trusted::EdgeSigned {
-        response.headers_mut().insert(header::GATEWAY, HeaderValue::from_static("1"));
+        response.headers_mut().insert(forwarded::GATEWAY.clone(), HeaderValue::from_static("1"));
     }
     let rest = [Problem::BadRequest, Problem::BodyTooLarge, Problem::RequestTimeout].map(Problem::as_str);
     if rest.contains(&record.reason) && version < Version::HTTP_2 {
@@ -127,7 +147,7 @@ fn visitor(incoming: &Incoming, peer: Peer, trusted: Trusted) -> Visitor {
 
 /// The one host that a request is for (RFC 9112 section 3.2): one Host field in HTTP/1.1, and nothing in the target that
 /// says otherwise.
-pub(crate) fn authority<B>(request: &Request<B>) -> Result<String, Problem> {
+pub(crate) fn authority<B>(request: &Request<B>, version: Version) -> Result<String, Problem> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.to_str().map_err(|_| Problem::BadRequest)?),
@@ -137,7 +157,7 @@ pub(crate) fn authority<B>(request: &Request<B>) -> Result<String, Problem> {
     let named = request.uri().authority().map(http::uri::Authority::as_str);
     let authority = match (named, host) {
         (Some(named), Some(host)) if named.eq_ignore_ascii_case(host) => named,
-        (Some(named), None) if request.version() == Version::HTTP_2 => named,
+        (Some(named), None) if version == Version::HTTP_2 => named,
         (None, Some(host)) => host,
         _ => return Err(Problem::BadRequest),
     };

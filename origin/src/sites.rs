@@ -1,41 +1,75 @@
-//! Which site a host belongs to: exact name, then the longest wildcard, then `*`.
+//! Which site a request belongs to: exact host, then the longest wildcard, then `*`; of the sites of one of these, the one with
+//! the longest path.
 
 use std::collections::HashMap;
 
 use crate::config::{HostPattern, Site};
 
-/// The sites by host.
+/// The sites by host and path.
 #[derive(Debug)]
 pub struct Sites {
     sites: Vec<Site>,
-    exact: HashMap<String, usize>,
-    suffixes: Vec<(String, usize)>,
-    any: Option<usize>,
+    exact: HashMap<String, Paths>,
+    suffixes: Vec<(String, Paths)>,
+    any: Paths,
+    paths: bool,
 }
+
+/// The sites of one host pattern: the beginning of their paths, the longest first; the one for all other paths is last.
+type Paths = Vec<(String, usize)>;
 
 impl Sites {
     /// Indexes the sites of a configuration.
     #[must_use]
     pub fn new(sites: Vec<Site>) -> Self {
-        let mut exact = HashMap::new();
-        let mut suffixes = Vec::new();
-        let mut any = None;
+        let mut exact: HashMap<String, Paths> = HashMap::new();
+        let mut suffixes: HashMap<String, Paths> = HashMap::new();
+        let mut any = Paths::new();
         for (n, site) in sites.iter().enumerate() {
             for host in &site.hosts {
-                match host {
-                    HostPattern::Exact(name) => drop(exact.insert(name.clone(), n)),
-                    HostPattern::Suffix(name) => suffixes.push((name.clone(), n)),
-                    HostPattern::Any => any = Some(n),
+                let paths = match host {
+                    HostPattern::Exact(name) => exact.entry(name.clone()).or_default(),
+                    HostPattern::Suffix(name) => suffixes.entry(name.clone()).or_default(),
+                    HostPattern::Any => &mut any,
+                };
+                match site.paths[..] {
+                    [] => paths.push((String::new(), n)),
+                    _ => paths.extend(site.paths.iter().map(|path| (path.clone(), n))),
                 }
+                paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
             }
         }
+        let mut suffixes: Vec<_> = suffixes.into_iter().collect();
         suffixes.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        Self { sites, exact, suffixes, any }
+        let paths = sites.iter().any(|site| !site.paths.is_empty());
+        Self { sites, exact, suffixes, any, paths }
     }
 
-    /// The number of the site of a host, which may carry a port and be in any case.
+    /// The number of the site of a host, which may carry a port and be in any case; where it has several, that for all
+    /// other paths. What holds of a connection is this one's to say.
     #[must_use]
     pub fn find(&self, authority: &str) -> Option<usize> {
+        self.first(authority, |paths| paths.last())
+    }
+
+    /// The number of the site of a host and path, which the path rule has spelled: of the sites of an exact host, else of a
+    /// wildcard, else of `*`, the one with the longest of `paths` that `path` is or lies below.
+    #[must_use]
+    pub fn route(&self, authority: &str, path: &str) -> Option<usize> {
+        self.first(authority, |paths| paths.iter().find(|(prefix, _)| is_below(path, prefix)))
+    }
+
+    /// Whether the path matters.
+    #[must_use]
+    pub const fn have_paths(&self) -> bool {
+        self.paths
+    }
+
+    fn first<'a>(
+        &'a self,
+        authority: &str,
+        choose: impl Fn(&'a Paths) -> Option<&'a (String, usize)>,
+    ) -> Option<usize> {
         let host = without_port(authority);
         let lower;
         let host = if host.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -44,11 +78,12 @@ impl Sites {
         } else {
             host
         };
-        if let Some(n) = self.exact.get(host) {
-            return Some(*n);
-        }
-        let suffix = self.suffixes.iter().find(|(name, _)| host.len() > name.len() && host.ends_with(name.as_str()));
-        suffix.map(|(_, n)| *n).or(self.any)
+        let exact = self.exact.get(host).and_then(&choose);
+        let suffix = || {
+            let fits = |name: &str| host.len() > name.len() && host.ends_with(name);
+            self.suffixes.iter().filter(|(name, _)| fits(name)).find_map(|(_, paths)| choose(paths))
+        };
+        exact.or_else(suffix).or_else(|| choose(&self.any)).map(|(_, n)| *n)
     }
 
     /// All sites, in the order of the configuration.
@@ -56,6 +91,12 @@ impl Sites {
     pub fn all(&self) -> &[Site] {
         &self.sites
     }
+}
+
+/// Whether a path is `prefix` or lies below it.
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| prefix.is_empty() || prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A host without its port; an IPv6 address keeps its brackets.
@@ -102,5 +143,48 @@ mod tests {
         ] {
             assert_eq!(sites.find(host), Some(site), "{host}");
         }
+    }
+
+    #[test]
+    fn then_the_longest_path() {
+        let config = parse(
+            r#"
+            listen.http = ["127.0.0.1:0"]
+            [[site]]
+            hosts = ["a.test", "*.a.test"]
+            app = "127.0.0.1:1"
+            [[site]]
+            hosts = ["a.test"]
+            paths = ["/git/", "/api"]
+            app = "127.0.0.1:2"
+            [[site]]
+            hosts = ["a.test"]
+            paths = ["/git/big/"]
+            app = "127.0.0.1:3"
+            [[site]]
+            hosts = ["b.a.test"]
+            paths = ["/b/"]
+            app = "127.0.0.1:4"
+            "#,
+        )
+        .expect("a good configuration");
+        let sites = Sites::new(config.sites);
+        for (host, path, site) in [
+            ("a.test", "/", Some(0)),
+            ("a.test", "/git", Some(0)),
+            ("a.test", "/git/", Some(1)),
+            ("a.test", "/git/big/x", Some(2)),
+            ("a.test", "/api", Some(1)),
+            ("a.test", "/api/x", Some(1)),
+            ("a.test", "/apix", Some(0)),
+            ("b.a.test", "/b/x", Some(3)),
+            ("b.a.test", "/", Some(0)),
+            ("c.a.test", "/b/", Some(0)),
+            ("c.test", "/", None),
+        ] {
+            assert_eq!(sites.route(host, path), site, "{host}{path}");
+        }
+        assert_eq!(sites.find("a.test"), Some(0), "of a connection, the site without paths decides");
+        assert!(sites.have_paths());
     }
 }

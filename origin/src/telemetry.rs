@@ -2,20 +2,17 @@
 //! What does not fit into the queue is dropped and counted.
 //!
 //! A core collects its lines for a moment before it hands them over: waking the writer for each line costs more than the
-//! line. The access log's line comes ready made (`access.rs`), for the same reason; everything else is formatted by tracing.
+//! line. The access log's lines are made by `access.rs`, for the same reason; everything else is formatted by tracing.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, MakeWriter};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
 
 /// Batches of lines that may wait to be written.
 const QUEUE: usize = 16_000;
@@ -26,15 +23,19 @@ const MOMENT: Duration = Duration::from_millis(20);
 /// The target of the access log.
 pub(crate) const ACCESS: &str = "access";
 
+/// Where lines go, once logging has started.
+static WRITER: OnceLock<NonBlocking> = OnceLock::new();
+
 /// Starts logging. The guard writes what is left when it is dropped. `RUST_LOG` chooses what is logged; the default is
 /// `info`.
 pub fn start() -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true).finish(io::stdout());
+    let writer = WRITER.get_or_init(|| writer);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let json =
         tracing_subscriber::fmt::format().json().flatten_event(true).with_current_span(false).with_span_list(false);
     tracing_subscriber::fmt()
-        .event_format(Lines { json })
+        .event_format(json)
         .fmt_fields(JsonFields::new())
         .with_env_filter(filter)
         .with_writer(Batched(writer))
@@ -45,40 +46,87 @@ pub fn start() -> WorkerGuard {
 thread_local! {
     /// The lines of this core that have not been handed over.
     static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The second of the last line, and its text.
+    static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
 }
 
-/// Hands lines to the writing thread, several at a time where a runtime is at hand to hand over the rest in a moment.
-struct Batched(NonBlocking);
-
-struct Handle<'a>(&'a NonBlocking);
-
-impl<'a> MakeWriter<'a> for Batched {
-    type Writer = Handle<'a>;
-
-    fn make_writer(&'a self) -> Handle<'a> {
-        Handle(&self.0)
+/// Writes one line of the access log: `write` adds it, with its end, to the lines of this core.
+pub(crate) fn line(write: impl FnOnce(&mut Vec<u8>)) {
+    if let Some(writer) = WRITER.get() {
+        collect(writer, write);
     }
 }
 
-impl Write for Handle<'_> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return self.0.clone().write(line) };
-        let mut writer = self.0.clone();
-        LINES.with_borrow_mut(|lines| {
-            let first = lines.is_empty();
-            lines.extend_from_slice(line);
-            if lines.len() >= BATCH {
-                return hand_over(lines, &mut writer);
-            }
+/// The time in UTC, to the microsecond (RFC 3339).
+pub(crate) fn timestamp(line: &mut Vec<u8>) {
+    let now = SystemTime::now();
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != since.as_secs() {
+            *second = since.as_secs();
+            *text = humantime::format_rfc3339_seconds(now).to_string();
+        }
+        line.extend_from_slice(text.trim_end_matches('Z').as_bytes());
+    });
+    line.push(b'.');
+    let micros = since.subsec_micros();
+    let places = [100_000, 10_000, 1000, 100, 10, 1];
+    line.extend(places.map(|place| b'0' + (micros / place % 10) as u8));
+    line.push(b'Z');
+}
+
+/// Hands over what this thread has collected, before it ends.
+pub(crate) fn flush() {
+    if let Some(writer) = WRITER.get() {
+        hand_over(writer);
+    }
+}
+
+/// Has `write` add to the lines of this core, which are handed over once they are many, or in a moment.
+fn collect(writer: &NonBlocking, write: impl FnOnce(&mut Vec<u8>)) {
+    let (first, full) = LINES.with_borrow_mut(|lines| {
+        let first = lines.is_empty();
+        write(lines);
+        (first, lines.len() >= BATCH)
+    });
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) if !full => {
             if first {
+                let writer = writer.clone();
                 runtime.spawn(async move {
                     tokio::time::sleep(MOMENT).await;
-                    // The queue drops what it can't take, and counts it.
-                    let _ = LINES.with_borrow_mut(|lines| hand_over(lines, &mut writer));
+                    hand_over(&writer);
                 });
             }
-            Ok(())
-        })?;
+        }
+        _ => hand_over(writer),
+    }
+}
+
+/// The queue drops what it can't take, and counts it.
+fn hand_over(writer: &NonBlocking) {
+    LINES.with_borrow_mut(|lines| {
+        if !lines.is_empty() {
+            let _ = writer.clone().write_all(lines);
+            lines.clear();
+        }
+    });
+}
+
+/// Collects the lines that tracing makes.
+struct Batched(&'static NonBlocking);
+
+impl<'a> MakeWriter<'a> for Batched {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> &'a Self {
+        self
+    }
+}
+
+impl Write for &Batched {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        collect(self.0, |lines| lines.extend_from_slice(line));
         Ok(line.len())
     }
 
@@ -87,48 +135,18 @@ impl Write for Handle<'_> {
     }
 }
 
-fn hand_over(lines: &mut Vec<u8>, writer: &mut NonBlocking) -> io::Result<()> {
-    if !lines.is_empty() {
-        writer.write_all(lines)?;
-        lines.clear();
+#[cfg(test)]
+mod tests {
+    use super::timestamp;
+
+    #[test]
+    fn a_timestamp_is_now() {
+        let before = std::time::SystemTime::now();
+        let mut line = Vec::new();
+        timestamp(&mut line);
+        let said = humantime::parse_rfc3339(str::from_utf8(&line).expect("text")).expect("a time");
+        let micros = std::time::Duration::from_micros(1);
+        assert!(said + micros > before && said <= std::time::SystemTime::now(), "{said:?}");
+        assert_eq!(line.len(), "2026-11-24T17:24:04.724472Z".len());
     }
-    Ok(())
-}
-
-/// One JSON object a line: tracing's own, and the access log's as it comes.
-struct Lines {
-    json: Format<Json>,
-}
-
-impl<S, N> FormatEvent<S, N> for Lines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> tracing_subscriber::fmt::FormatFields<'a> + 'static,
-{
-    fn format_event(&self, cx: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
-        if event.metadata().target() != ACCESS {
-            return self.json.format_event(cx, out, event);
-        }
-        out.write_str("{\"timestamp\":\"")?;
-        SystemTime.format_time(&mut out)?;
-        out.write_str("\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\"")?;
-        let mut line = Line { out, written: Ok(()) };
-        event.record(&mut line);
-        line.written?;
-        line.out.write_str("}\n")
-    }
-}
-
-/// Writes the one field of an access-log event as it is.
-struct Line<'a> {
-    out: Writer<'a>,
-    written: std::fmt::Result,
-}
-
-impl Visit for Line<'_> {
-    fn record_str(&mut self, _field: &Field, value: &str) {
-        self.written = self.out.write_str(value);
-    }
-
-    fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
 }

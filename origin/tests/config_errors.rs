@@ -55,6 +55,21 @@ const CASES: &[(&str, &str)] = &[
         "{http}[[site]]\nhosts = [\"*\"]\napp = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\ncheck = \"healthz\"\n",
     ),
     ("an interval without a check", "{http}{site}check_every = \"1s\"\n"),
+    ("a host twice", "{http}{site}{site}"),
+    ("a host and path twice", "{http}{site}paths = [\"/git/\"]\n{site}paths = [\"/git/\"]\n"),
+    ("a path that is none", "{http}{site}paths = [\"git\", \"/\", \"/a/../b/\", \"/a%2fb\", \"/a?b\"]\n"),
+    (
+        "a host of which one path needs a certificate",
+        "{http}[tls]\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\nclient_ca = \"DIR/own.pem\"\n{site}{site}paths = [\"/git/\"]\ntrust = \"cloudflare\"\n",
+    ),
+    (
+        "a path with a certificate of its own",
+        "{http}[tls]\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\n{site}paths = [\"/git/\"]\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\n",
+    ),
+    ("a site's limit out of range", "{http}{site}limits = {body = \"1B\", target = \"1B\"}\n"),
+    ("a site's limit that only holds for all", "{http}{site}limits = {connections = 1}\n"),
+    ("a site's timeout that only holds for all", "{http}{site}timeouts = {drain = \"1s\"}\n"),
+    ("nobody's health", "{http}{site}health = \"nobody\"\n"),
     ("no failures", "{http}{site}[limits]\nfailures = 0\n"),
     ("address with a scheme", "{http}[[site]]\nhosts = [\"*\"]\napp = \"http://127.0.0.1:3000\"\n"),
     ("relative Unix socket", "{http}[[site]]\nhosts = [\"*\"]\napp = \"unix:run/app.sock\"\n"),
@@ -94,6 +109,7 @@ const CASES: &[(&str, &str)] = &[
         "tls = { cert = \"DIR/own.pem\", key = \"DIR/own.key\", client_ca = \"DIR/own.pem\" }\n{site}trust = \"cloudflare\"\n\
          acme_ask = \"http://127.0.0.1:3000/ask\"\n",
     ),
+    ("ACME by path", "{tls}{site}acme_ask = \"http://127.0.0.1:3000/ask\"\npaths = [\"/git/\"]\n"),
     (
         "a CA that is none",
         "{http}{site}[acme]\ndirectory = \"http://ca.example/dir\"\ncontact = \"mailto:a@b.example\"\nca = \"DIR/none.pem\"\n\

@@ -72,6 +72,11 @@ fn the_defaults_are_the_real_ones() {
             assert_eq!(parsed(&format!("{LEAST}[{section}]\n{key} = {value}\n")), parsed(LEAST), "{section}.{key}");
         }
     }
+    for [key, default, ..] in &documented["compress"] {
+        let value = default.trim_matches('`');
+        let section = format!("{LEAST}[compress]\n");
+        assert_eq!(parsed(&format!("{section}{key} = {value}\n")), parsed(&section), "compress.{key}");
+    }
     let default = |section: &str, key: &str| {
         let row = documented[section].iter().find(|row| row[0] == key).unwrap_or_else(|| panic!("{section}.{key}"));
         row[1].trim_matches('`').to_owned()

@@ -7,6 +7,7 @@ use http::Uri;
 use serde::Deserialize;
 
 use super::Fault;
+use super::site::Trust;
 use super::value::Span;
 
 /// Let's Encrypt.
@@ -90,12 +91,40 @@ pub(super) fn check(section: AcmeSection, faults: &mut Vec<Fault>) -> Option<Acm
     })
 }
 
-/// The URL that an app is asked at. Plain `http`, as apps speak.
-pub(super) fn ask(text: &str) -> Result<Uri, String> {
-    let url = text.parse::<Uri>().ok();
-    let whole = url.filter(|url| url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty()));
-    // Not repeated: a secret may stand in it.
-    whole.filter(|_| !text.contains('@')).ok_or_else(|| {
-        "is not where an app can be asked: write an http URL without user, as in \"http://127.0.0.1:3000/internal/tls-ask\"".to_owned()
-    })
+/// What else a site says that has `acme_ask`.
+pub(super) struct Asked {
+    pub(super) tls: bool,
+    pub(super) certificate: bool,
+    pub(super) paths: bool,
+    pub(super) trust: Trust,
+}
+
+impl Asked {
+    /// Where its app is asked, in plain `http`, as apps speak; or why it can't be.
+    pub(super) fn at(&self, text: &str) -> Result<Uri, String> {
+        let no = |why: &str| Err(why.to_owned());
+        if !self.tls {
+            return no("needs a [tls] section, whose certificate all other hosts show");
+        }
+        if self.certificate {
+            return no("and cert exclude each other: the site shows the certificate of one of them");
+        }
+        if self.paths {
+            return no("belongs to a site without paths: all sites of a host show the same certificate");
+        }
+        if self.trust.needs_certificate() {
+            return Err(format!(
+                "is for sites with trust = \"direct\": with \"{}\" clients see Cloudflare's certificate, not ours",
+                self.trust.as_str()
+            ));
+        }
+        let url = text.parse::<Uri>().ok();
+        let whole =
+            url.filter(|url| url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty()));
+        // Not repeated: a secret may stand in it.
+        whole.filter(|_| !text.contains('@')).ok_or_else(|| {
+            "is not where an app can be asked: write an http URL without user, as in \"http://127.0.0.1:3000/internal/tls-ask\""
+                .to_owned()
+        })
+    }
 }

@@ -17,8 +17,21 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 pub struct App {
     /// Where it listens: 1 to [`MOST_UPSTREAMS`](App::MOST_UPSTREAMS) upstreams.
     pub upstreams: Vec<Upstream>,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// How its upstreams are asked whether they are well.
     pub check: Option<Check>,
+}
+
+/// What an app speaks, without TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// HTTP/1.1, one exchange at a time on a connection.
+    #[default]
+    Http1,
+    /// HTTP/2 by prior knowledge (RFC 9113 section 3.3); upgrades go over HTTP/1.1 to the same address.
+    Http2,
 }
 
 /// One of an app's upstreams.
@@ -63,6 +76,7 @@ pub(super) struct AppSection(Vec<Upstream>);
 /// Puts together what a site says of its app. `fault` takes a key and what is wrong with it.
 pub(super) fn check(
     app: AppSection,
+    protocol: Protocol,
     check: Option<String>,
     every: Option<Span>,
     mut fault: impl FnMut(&str, String),
@@ -94,7 +108,7 @@ pub(super) fn check(
         fault("check", format!("`{path}` is not a path: write one that begins with /, as in \"/healthz\""));
     }
     let check = check.map(|path| Check { path, every: every.map_or(CHECK_EVERY, |e| e.0) });
-    App { upstreams, check }
+    App { upstreams, protocol, check }
 }
 
 impl<'de> Deserialize<'de> for AppSection {

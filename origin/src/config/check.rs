@@ -1,12 +1,13 @@
 //! What serde can't know: whether the parts fit together. Every fault is found, not only the first.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use contract::signature::{Keys, Window};
+use contract::target::{DEFAULT_MAX_LEN, Target};
 
-use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection};
+use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection, Timeouts};
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::{Config, Fault, acme, app, bucket};
 
@@ -25,13 +26,19 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     if let Some(admin) = &file.admin {
         loopback("admin.listen", admin.listen, &mut faults);
     }
-    limits(&file.limits, &mut faults);
+    limits("limits", &file.limits, &mut faults);
     if file.cache.object.0 > file.cache.size.0 {
         faults.push(Fault::new("cache.object", "is larger than cache.size: one object must fit into the cache"));
     }
     let edge = file.edge.and_then(|e| edge(e, &mut faults));
     let client_ca = file.tls.as_ref().is_some_and(|t| t.client_ca.is_some());
-    let given = Given { tls: file.tls.is_some(), client_ca, keys: edge.is_some() };
+    let given = Given {
+        tls: file.tls.is_some(),
+        client_ca,
+        keys: edge.is_some(),
+        limits: &file.limits,
+        timeouts: &file.timeouts,
+    };
     let sites = sites(file.site, &given, &mut faults);
     let acme = acme::check(file.acme, &mut faults).filter(|_| sites.iter().any(|site| site.acme_ask.is_some()));
     let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
@@ -45,6 +52,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         acme,
         admin: file.admin,
         cache: file.cache,
+        compress: file.compress,
         limits: file.limits,
         timeouts: file.timeouts,
         sites,
@@ -103,26 +111,28 @@ fn readable(key: &str, path: &Path, faults: &mut Vec<Fault>) {
     }
 }
 
-fn limits(limits: &Limits, faults: &mut Vec<Fault>) {
+fn limits(section: &str, limits: &Limits, faults: &mut Vec<Fault>) {
     for (key, value, range, said) in [
-        ("limits.head", limits.head.0, 8 << 10..=1 << 20, "8 KiB to 1 MiB, as in \"64KiB\""),
-        ("limits.target", limits.target.0, 256..=64 << 10, "256 B to 64 KiB, as in \"8KiB\""),
-        ("limits.body", limits.body.0, 1 << 10..=1 << 50, "1 KiB or more, as in \"1GiB\""),
-        ("limits.body_rate", limits.body_rate.0, 1..=1 << 30, "1 B or more a second, as in \"512B\""),
+        ("head", limits.head.0, 8 << 10..=1 << 20, "8 KiB to 1 MiB, as in \"64KiB\""),
+        ("target", limits.target.0, 256..=64 << 10, "256 B to 64 KiB, as in \"8KiB\""),
+        ("body", limits.body.0, 1 << 10..=1 << 50, "1 KiB or more, as in \"1GiB\""),
+        ("body_rate", limits.body_rate.0, 1..=1 << 30, "1 B or more a second, as in \"512B\""),
     ] {
         if !range.contains(&value) {
-            faults.push(Fault::new(key, format!("{value} bytes is out of range: write {said}")));
+            let what = format!("{value} bytes is out of range: write {said}");
+            faults.push(Fault::new(format!("{section}.{key}"), what));
         }
     }
     for (key, value, least) in [
-        ("limits.connections", limits.connections, 1),
-        ("limits.connections_per_client", limits.connections_per_client, 1),
-        ("limits.in_flight", limits.in_flight, 32),
-        ("limits.held", limits.held, 1),
-        ("limits.failures", limits.failures, 1),
+        ("connections", limits.connections, 1),
+        ("connections_per_client", limits.connections_per_client, 1),
+        ("in_flight", limits.in_flight, 32),
+        ("held", limits.held, 1),
+        ("failures", limits.failures, 1),
     ] {
         if value < least {
-            faults.push(Fault::new(key, format!("{value} is too few: write {least} or more")));
+            let what = format!("{value} is too few: write {least} or more");
+            faults.push(Fault::new(format!("{section}.{key}"), what));
         }
     }
 }
@@ -151,30 +161,41 @@ fn edge(section: EdgeSection, faults: &mut Vec<Fault>) -> Option<Edge> {
 }
 
 /// What other sections give to sites.
-struct Given {
+struct Given<'a> {
     tls: bool,
     client_ca: bool,
     keys: bool,
+    limits: &'a Limits,
+    timeouts: &'a Timeouts,
 }
 
-fn sites(sections: Vec<SiteSection>, given: &Given, faults: &mut Vec<Fault>) -> Vec<Site> {
+fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>) -> Vec<Site> {
     if sections.is_empty() {
         faults.push(Fault::new("site", "there is none: add a [[site]] with hosts and app"));
     }
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<String, Vec<Claim>> = HashMap::new();
     let mut sites = Vec::with_capacity(sections.len());
     for (n, section) in sections.into_iter().enumerate() {
         let mut fault = |key: &str, what: String| faults.push(Fault::new(format!("site[{n}].{key}"), what));
         if section.hosts.is_empty() {
             fault("hosts", "is empty: write at least one host, or \"*\" for all".to_owned());
         }
+        for (m, path) in section.paths.iter().enumerate() {
+            if let Err(what) = is_prefix(path) {
+                fault(&format!("paths[{m}]"), what);
+            }
+        }
         let mut hosts = Vec::with_capacity(section.hosts.len());
         for (m, host) in section.hosts.iter().enumerate() {
-            match HostPattern::parse(host) {
-                Ok(pattern) if seen.insert(host.to_ascii_lowercase()) => hosts.push(pattern),
-                Ok(_) => {
-                    fault(&format!("hosts[{m}]"), format!("`{host}` has a site already: each host belongs to one"))
-                }
+            let claim = Claim::of(&section);
+            let claimed = HostPattern::parse(host).and_then(|pattern| {
+                let others = seen.entry(host.to_ascii_lowercase()).or_default();
+                claim.beside(host, others)?;
+                others.push(claim);
+                Ok(pattern)
+            });
+            match claimed {
+                Ok(pattern) => hosts.push(pattern),
                 Err(what) => fault(&format!("hosts[{m}]"), what),
             }
         }
@@ -195,7 +216,11 @@ fn sites(sections: Vec<SiteSection>, given: &Given, faults: &mut Vec<Fault>) -> 
         {
             fault("static", format!("`{}` is not a folder", dir.display()));
         }
-        let app = app::check(section.app, section.check, section.check_every, &mut fault);
+        let app = app::check(section.app, section.app_protocol, section.check, section.check_every, &mut fault);
+        if !section.paths.is_empty() && (section.cert.is_some() || section.key.is_some()) {
+            // The handshake comes before the path.
+            fault("cert", "belongs to a site without paths: all sites of a host show the same certificate".to_owned());
+        }
         let identity = match (section.cert, section.key) {
             (Some(cert), Some(key)) if given.tls => {
                 readable(&format!("site[{n}].cert"), &cert, faults);
@@ -213,33 +238,76 @@ fn sites(sections: Vec<SiteSection>, given: &Given, faults: &mut Vec<Fault>) -> 
                 None
             }
         };
-        let mut fault = |key: &str, what: String| faults.push(Fault::new(format!("site[{n}].{key}"), what));
-        let acme_ask = section.acme_ask.as_deref().and_then(|url| match acme::ask(url) {
-            Ok(_) if !given.tls => {
-                fault("acme_ask", "needs a [tls] section, whose certificate all other hosts show".to_owned());
-                None
-            }
-            Ok(_) if identity.is_some() => {
-                fault("acme_ask", "and cert exclude each other: the site shows the certificate of one of them".to_owned());
-                None
-            }
-            Ok(_) if section.trust.needs_certificate() => {
-                fault(
-                    "acme_ask",
-                    format!(
-                        "is for sites with trust = \"direct\": with \"{}\" clients see Cloudflare's certificate, not ours",
-                        section.trust.as_str()
-                    ),
-                );
-                None
-            }
-            Ok(url) => Some(url),
-            Err(what) => {
-                fault("acme_ask", what);
-                None
-            }
+        let asked = acme::Asked {
+            tls: given.tls,
+            certificate: identity.is_some(),
+            paths: !section.paths.is_empty(),
+            trust: section.trust,
+        };
+        let acme_ask = section.acme_ask.as_deref().and_then(|url| {
+            asked.at(url).map_err(|what| faults.push(Fault::new(format!("site[{n}].acme_ask"), what))).ok()
         });
-        sites.push(Site { hosts, app, trust: section.trust, assets: section.assets, identity, acme_ask });
+        let own = section.limits.over(given.limits);
+        if own != *given.limits {
+            limits(&format!("site[{n}].limits"), &own, faults);
+        }
+        sites.push(Site {
+            hosts,
+            paths: section.paths,
+            app,
+            trust: section.trust,
+            assets: section.assets,
+            identity,
+            acme_ask,
+            health: section.health,
+            limits: own,
+            timeouts: section.timeouts.over(given.timeouts),
+        });
     }
     sites
+}
+
+/// Whether `path` may stand in `paths`: spelled as the path rule spells what is looked up there.
+fn is_prefix(path: &str) -> Result<(), String> {
+    let wanted = "write the beginning of a path, as in \"/git/\"";
+    match Target::parse(path, DEFAULT_MAX_LEN) {
+        Ok(target) if target.as_str() == path && target.query().is_none() && path != "/" => Ok(()),
+        Ok(target) if target.query().is_none() && path != "/" && path.starts_with('/') => {
+            Err(format!("`{path}` never comes: requests for it are looked up as `{}`", target.as_str()))
+        }
+        Ok(_) => Err(format!("`{path}` is not the beginning of a path: {wanted}, or leave paths out for all")),
+        Err(_) => Err(format!("`{path}` is not the beginning of a path that is served: {wanted}")),
+    }
+}
+
+/// What a site claims of a host.
+#[derive(Clone)]
+struct Claim {
+    paths: Vec<String>,
+    needs_certificate: bool,
+}
+
+impl Claim {
+    fn of(section: &SiteSection) -> Self {
+        Self { paths: section.paths.clone(), needs_certificate: section.trust.needs_certificate() }
+    }
+
+    /// Whether a host can be this site's and others'.
+    fn beside(&self, host: &str, others: &[Self]) -> Result<(), String> {
+        for other in others {
+            if self.paths.is_empty() && other.paths.is_empty() {
+                return Err(format!("`{host}` has a site already: each host belongs to one, or to several with paths"));
+            }
+            if let Some(path) = self.paths.iter().find(|path| other.paths.contains(path)) {
+                return Err(format!("`{host}` has a site for `{path}` already"));
+            }
+            // What the handshake decides is decided before there is a path.
+            if self.needs_certificate != other.needs_certificate {
+                return Err(format!(
+                    "`{host}` has sites of which one needs a client certificate and the other does not: the handshake comes before the path, so give both the same kind of trust"
+                ));
+            }
+        }
+        Ok(())
+    }
 }

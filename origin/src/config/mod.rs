@@ -16,10 +16,10 @@ use std::fmt;
 use std::path::Path;
 
 pub use acme::Acme;
-pub use app::{App, Check, Upstream};
+pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
-pub use section::{Admin, Cache, Edge, Limits, Listen, Timeouts, Tls};
-pub use site::{HostPattern, KeyPair, Site, Trust};
+pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, Timeouts, Tls};
+pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use value::{AppAddress, Size, Span};
 
 /// The checked configuration.
@@ -37,6 +37,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// The cache.
     pub cache: Cache,
+    /// Content codings, where wanted.
+    pub compress: Option<Compress>,
     /// Bounds on what a client may send.
     pub limits: Limits,
     /// How long to wait for whom.

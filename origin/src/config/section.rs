@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) admin: Option<Admin>,
     #[serde(default)]
     pub(super) cache: Cache,
+    pub(super) compress: Option<Compress>,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
@@ -115,8 +116,22 @@ impl Default for Cache {
     }
 }
 
-/// `[limits]`: what a client may send.
+/// `[compress]`: content codings for clients that do not come through Cloudflare.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compress {
+    /// Bytes of a body from which on it is coded, where its length is known.
+    pub least: Size,
+}
+
+impl Default for Compress {
+    fn default() -> Self {
+        Self { least: Size(1 << 10) }
+    }
+}
+
+/// `[limits]`: what a client may send.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of a request's header section, 8 KiB to 1 MiB; past it 431.

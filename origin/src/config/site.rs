@@ -6,15 +6,20 @@ use std::path::PathBuf;
 use http::Uri;
 use serde::Deserialize;
 
-use super::app::{App, AppSection};
-use super::value::Span;
+use super::app::{App, AppSection, Protocol};
+use super::section::{Limits, Timeouts};
+use super::value::{Size, Span};
 
 /// A site as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiteSection {
     pub(super) hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) paths: Vec<String>,
     pub(super) app: AppSection,
+    #[serde(default)]
+    pub(super) app_protocol: Protocol,
     pub(super) check: Option<String>,
     pub(super) check_every: Option<Span>,
     #[serde(default)]
@@ -24,6 +29,67 @@ pub(super) struct SiteSection {
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
     pub(super) acme_ask: Option<String>,
+    #[serde(default)]
+    pub(super) health: HealthOwner,
+    #[serde(default)]
+    pub(super) limits: OwnLimits,
+    #[serde(default)]
+    pub(super) timeouts: OwnTimeouts,
+}
+
+/// Limits of a site that are not those of `[limits]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OwnLimits {
+    target: Option<Size>,
+    body: Option<Size>,
+    body_rate: Option<Size>,
+}
+
+impl OwnLimits {
+    /// All limits of the site.
+    pub(super) fn over(&self, general: &Limits) -> Limits {
+        Limits {
+            target: self.target.unwrap_or(general.target),
+            body: self.body.unwrap_or(general.body),
+            body_rate: self.body_rate.unwrap_or(general.body_rate),
+            ..general.clone()
+        }
+    }
+}
+
+/// Timeouts of a site that are not those of `[timeouts]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OwnTimeouts {
+    connect: Option<Span>,
+    hold: Option<Span>,
+    answer: Option<Span>,
+    idle: Option<Span>,
+}
+
+impl OwnTimeouts {
+    /// All timeouts of the site.
+    pub(super) fn over(&self, general: &Timeouts) -> Timeouts {
+        Timeouts {
+            connect: self.connect.unwrap_or(general.connect),
+            hold: self.hold.unwrap_or(general.hold),
+            answer: self.answer.unwrap_or(general.answer),
+            idle: self.idle.unwrap_or(general.idle),
+            ..general.clone()
+        }
+    }
+}
+
+/// Who answers `/api/health` for a site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthOwner {
+    /// The gateway, for all its apps.
+    #[default]
+    Gateway,
+    /// The site's app.
+    App,
 }
 
 /// Which connections a site serves.
@@ -62,6 +128,8 @@ impl Trust {
 pub struct Site {
     /// Its hosts.
     pub hosts: Vec<HostPattern>,
+    /// The paths below which it is the site of its hosts; all, where there are none.
+    pub paths: Vec<String>,
     /// Its app.
     pub app: App,
     /// Which connections it serves.
@@ -72,6 +140,12 @@ pub struct Site {
     pub identity: Option<KeyPair>,
     /// Where its app says whether a name is one of its creators', whose certificates are then had by ACME.
     pub acme_ask: Option<Uri>,
+    /// Who answers `/api/health`.
+    pub health: HealthOwner,
+    /// `[limits]`, and what it has of its own of them.
+    pub limits: Limits,
+    /// `[timeouts]`, and what it has of its own of them.
+    pub timeouts: Timeouts,
 }
 
 /// A certificate and its private key, as PEM files.

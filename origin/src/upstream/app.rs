@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::balance::{Balance, Change};
 use super::resolve::Name;
-use crate::config::{self, AppAddress, Check, Limits, Site, Timeouts};
+use crate::config::{self, AppAddress, Check, Limits, Protocol, Site, Timeouts};
 use crate::limits::concurrency::Concurrency;
 
 /// An app.
@@ -16,6 +16,7 @@ pub(crate) struct App {
     /// Its place in the pool of each core.
     pub(super) number: usize,
     pub(super) upstreams: Vec<Upstream>,
+    pub(super) protocol: Protocol,
     /// Only where there are several upstreams.
     balance: Option<Balance>,
     pub(super) check: Option<Check>,
@@ -76,6 +77,7 @@ impl App {
         Self {
             number,
             upstreams: upstreams.collect(),
+            protocol: app.protocol,
             balance: several.then(|| Balance::new(weights, limits.failures, timeouts.ejected.0)),
             check: app.check.clone(),
             concurrency: Concurrency::new(limits.in_flight, Instant::now()),

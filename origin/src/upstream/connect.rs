@@ -4,18 +4,28 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::client::conn::http1;
+use http::header::{CONNECTION, HOST};
+use http::uri::{Authority, Scheme};
+use http::{Request, Uri};
+use hyper::client::conn::{http1, http2};
 use hyper::rt::{Read, Write};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::app::Upstream;
-use super::pool::Connection;
+use super::pool::{Connection, Sender};
 use super::resolve::Name;
-use crate::config::AppAddress;
+use crate::body::Body;
+use crate::config::{AppAddress, Protocol};
 
 /// The largest head of an app's answer, and so the size of the read buffer.
 const MAX_HEAD: usize = 64 << 10;
+/// HTTP/2: what an app may have sent of one answer, and of all on a connection, that nobody has taken yet; in bytes.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// HTTP/2: how often a connection in use is tried, and how long its answer may take. Nothing else shows that it is dead.
+const PING: Duration = Duration::from_secs(10);
+const PONG: Duration = Duration::from_secs(5);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -48,19 +58,43 @@ impl From<io::Error> for ConnectError {
     }
 }
 
+/// Turns a request in HTTP/1.1's form into HTTP/2's (RFC 9113 section 8.3.1): the host stands in the target, and nothing is said
+/// of the connection (section 8.2.2). `false` where its host is none.
+pub(super) fn in_http2(request: &mut Request<Body>) -> bool {
+    let headers = request.headers_mut();
+    headers.remove(CONNECTION);
+    let Some(host) = headers.remove(HOST) else { return false };
+    let mut target = std::mem::take(request.uri_mut()).into_parts();
+    target.scheme = Some(Scheme::HTTP);
+    target.authority = Authority::try_from(host.as_bytes()).ok();
+    match Uri::from_parts(target) {
+        Ok(target) => {
+            *request.uri_mut() = target;
+            true
+        }
+        Err(_) => false,
+    }
+}
+
 /// Connects, in at most `within`.
-pub(super) async fn connect(upstream: &Upstream, within: Duration) -> Result<Connection, ConnectError> {
-    match tokio::time::timeout(within, open(upstream)).await {
+pub(super) async fn connect(
+    upstream: &Upstream,
+    protocol: Protocol,
+    within: Duration,
+) -> Result<Connection, ConnectError> {
+    match tokio::time::timeout(within, open(upstream, protocol)).await {
         Ok(opened) => Ok(opened?),
         Err(_) => Err(ConnectError::TimedOut(within)),
     }
 }
 
-async fn open(upstream: &Upstream) -> io::Result<Connection> {
+async fn open(upstream: &Upstream, protocol: Protocol) -> io::Result<Connection> {
     let generation = upstream.name.as_ref().map_or(0, Name::generation);
     match (&upstream.address, &upstream.name) {
-        (AppAddress::Unix(path), _) => handshake(TokioIo::new(UnixStream::connect(path).await?), generation).await,
-        (AppAddress::Tcp(address), _) => handshake(tcp(&[*address]).await?, generation).await,
+        (AppAddress::Unix(path), _) => {
+            handshake(TokioIo::new(UnixStream::connect(path).await?), protocol, generation).await
+        }
+        (AppAddress::Tcp(address), _) => handshake(tcp(&[*address]).await?, protocol, generation).await,
         (AppAddress::Name(..), None) => Err(io::ErrorKind::NotFound.into()),
         (AppAddress::Name(..), Some(name)) => {
             // A name that can't be looked up is an upstream that can't be reached, and may be so for a moment only.
@@ -69,7 +103,7 @@ async fn open(upstream: &Upstream) -> io::Result<Connection> {
                 Ok(stream) => stream,
                 Err(_) => tcp(&name.look_up().await.map_err(unknown)?).await?,
             };
-            handshake(stream, name.generation()).await
+            handshake(stream, protocol, name.generation()).await
         }
     }
 }
@@ -81,13 +115,33 @@ async fn tcp(addresses: &[SocketAddr]) -> io::Result<TokioIo<TcpStream>> {
     Ok(TokioIo::new(stream))
 }
 
-async fn handshake<I: Read + Write + Unpin + Send + 'static>(io: I, generation: u32) -> io::Result<Connection> {
-    let mut builder = http1::Builder::new();
-    builder.max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
-    let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
-    let task = tokio::spawn(async move {
-        // How it ended, the exchange on it has seen already.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(Connection::new(sender, task.abort_handle(), generation))
+async fn handshake<I: Read + Write + Unpin + Send + 'static>(
+    io: I,
+    protocol: Protocol,
+    generation: u32,
+) -> io::Result<Connection> {
+    // How a connection ended, the exchanges on it have seen already.
+    match protocol {
+        Protocol::Http1 => {
+            let mut builder = http1::Builder::new();
+            builder.max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
+            let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
+            let task = tokio::spawn(async move { drop(connection.with_upgrades().await) });
+            Ok(Connection::new(Sender::Http1(sender), Some(task.abort_handle()), generation))
+        }
+        Protocol::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .max_header_list_size(MAX_HEAD as u32)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .keep_alive_interval(PING)
+                .keep_alive_timeout(PONG);
+            let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
+            // It ends when the last sender and the last exchange have.
+            tokio::spawn(async move { drop(connection.await) });
+            Ok(Connection::new(Sender::Http2(sender), None, generation))
+        }
+    }
 }

@@ -98,7 +98,7 @@ async fn probe_until_empty(pool: Pool, app: Arc<App>, timeouts: Timeouts) {
 async fn probe(pool: &Pool, app: &Arc<App>, timeouts: &Timeouts) -> bool {
     let mut connected = false;
     for (n, upstream) in app.upstreams.iter().enumerate() {
-        if let Ok(connection) = connect::connect(upstream, timeouts.connect.0.min(WITHIN)).await {
+        if let Ok(connection) = connect::connect(upstream, app.protocol, timeouts.connect.0.min(WITHIN)).await {
             pool.put(app, n, connection, timeouts.idle_upstream.0);
             connected = true;
         }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::Problem;
+use http::header::UPGRADE;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -33,7 +34,7 @@ use app::{Load, Place};
 use connect::ConnectError;
 
 use crate::body::{Body, BodyError};
-use crate::config::Timeouts;
+use crate::config::{Protocol, Timeouts};
 use crate::limits::concurrency::Permit;
 use crate::limits::upload::Progress;
 
@@ -52,7 +53,11 @@ pub(crate) async fn send(
     let upload = request.body().progress();
     let repeatable = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
         && http_body::Body::is_end_stream(request.body());
-    let mut way = Way::new(pool, app, timeouts)?;
+    let protocol = if request.headers().contains_key(UPGRADE) { Protocol::Http1 } else { app.protocol };
+    if protocol == Protocol::Http2 && !connect::in_http2(&mut request) {
+        return Err(Problem::BadRequest);
+    }
+    let mut way = Way::new(pool, app, protocol, timeouts)?;
     pool.count(app);
     let mut retried = false;
     loop {
@@ -76,6 +81,10 @@ pub(crate) async fn send(
             Err(error) => error,
         };
         if let Some(unsent) = error.take_message() {
+            if !pooled {
+                let app = &lease.load.upstream().address;
+                tracing::warn!(app = %app, error = %chain(error.error()), "the app accepts a connection and closes it");
+            }
             way.came_back(upstream, pooled);
             request = unsent;
             continue;
@@ -135,6 +144,7 @@ impl Copy {
 struct Way<'a> {
     pool: &'a Pool,
     app: &'a Arc<App>,
+    protocol: Protocol,
     timeouts: &'a Timeouts,
     permit: Option<Permit>,
     /// Upstreams that were tried in vain, one bit each.
@@ -148,9 +158,11 @@ struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    fn new(pool: &'a Pool, app: &'a Arc<App>, timeouts: &'a Timeouts) -> Result<Self, Problem> {
+    fn new(pool: &'a Pool, app: &'a Arc<App>, protocol: Protocol, timeouts: &'a Timeouts) -> Result<Self, Problem> {
         let permit = app.concurrency.enter().ok_or(Problem::Overloaded)?;
-        Ok(Self { pool, app, timeouts, permit: Some(permit), tried: 0, refused: false, fresh: false, held: None })
+        // What the pool has speaks the app's protocol.
+        let fresh = protocol != app.protocol;
+        Ok(Self { pool, app, protocol, timeouts, permit: Some(permit), tried: 0, refused: false, fresh, held: None })
     }
 
     /// A connection, and whether it comes from the pool. Where no upstream accepts one, the request is held.
@@ -172,8 +184,11 @@ impl<'a> Way<'a> {
                     self.refused = true;
                     break;
                 }
-                match connect::connect(load.upstream(), self.timeouts.connect.0).await {
-                    Ok(connection) => return Ok((Lease::new(self.pool, load, connection, idle), false)),
+                match connect::connect(load.upstream(), self.protocol, self.timeouts.connect.0).await {
+                    Ok(connection) => {
+                        self.pool.share(&load, &connection, idle);
+                        return Ok((Lease::new(self.pool, load, connection, idle), false));
+                    }
                     Err(error) => {
                         tracing::warn!(app = %load.upstream().address, %error, "cannot connect to the app");
                         self.in_vain(load.upstream, matches!(error, ConnectError::Refused(_)));
@@ -219,7 +234,7 @@ impl<'a> Way<'a> {
             }
             tokio::time::sleep(ROOM).await;
         }
-        (self.tried, self.refused, self.fresh) = (0, false, false);
+        (self.tried, self.refused, self.fresh) = (0, false, self.protocol != self.app.protocol);
         Ok(())
     }
 

@@ -4,7 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::task::AbortHandle;
 
 use super::app::{App, Load};
@@ -12,6 +14,7 @@ use super::budget::Budget;
 use super::hold::Gate;
 use super::resolve::Name;
 use crate::body::Body;
+use crate::config::Protocol;
 use crate::limits::upload::Progress;
 
 /// Idle connections kept to one upstream on one core.
@@ -44,9 +47,44 @@ struct Idle {
 
 /// A connection to an upstream. Dropped, it closes.
 pub(super) struct Connection {
-    pub(super) sender: SendRequest<Body>,
+    pub(super) sender: Sender,
     task: Option<AbortHandle>,
     generation: u32,
+}
+
+/// Sends requests on a connection.
+pub(super) enum Sender {
+    /// One at a time.
+    Http1(http1::SendRequest<Body>),
+    /// Many at once: a copy stays in the pool.
+    Http2(http2::SendRequest<Body>),
+}
+
+impl Sender {
+    /// Sends a request. Where it was not sent, the error has it.
+    pub(super) async fn try_send_request(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        match self {
+            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http2(sender) => sender.try_send_request(request).await,
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.is_ready(),
+            Self::Http2(sender) => sender.is_ready(),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.is_closed(),
+            Self::Http2(sender) => sender.is_closed(),
+        }
+    }
 }
 
 /// A connection in use. Dropped, it closes; given back, it waits for the next request.
@@ -101,7 +139,16 @@ impl Pool {
         let generation = load.upstream().name.as_ref().map_or(0, Name::generation);
         self.own(&load.app, |own| {
             let list = &mut own.idle[load.upstream];
-            while let Some(last) = list.pop() {
+            while let Some(mut last) = list.pop() {
+                if let (Sender::Http2(sender), true) = (&last.connection.sender, last.connection.sender.is_ready())
+                    && last.connection.generation == generation
+                {
+                    // Where it ends, it says so first: how long it was unused does not matter.
+                    let shared = Connection::new(Sender::Http2(sender.clone()), None, generation);
+                    last.since = Instant::now();
+                    list.push(last);
+                    return Some(shared);
+                }
                 if last.connection.sender.is_ready() && last.connection.generation == generation {
                     if last.since.elapsed() < unused {
                         return Some(last.connection);
@@ -113,6 +160,14 @@ impl Pool {
             }
             None
         })
+    }
+
+    /// Lets others use a new connection too, where it can carry several exchanges at once.
+    pub(super) fn share(&self, load: &Load, connection: &Connection, idle: Duration) {
+        if let Sender::Http2(sender) = &connection.sender {
+            let shared = Connection::new(Sender::Http2(sender.clone()), None, connection.generation);
+            self.put(&load.app, load.upstream, shared, idle);
+        }
     }
 
     /// Puts a connection to the idle ones.
@@ -148,8 +203,8 @@ async fn sweep_idle(pool: Pool, app: Arc<App>, idle: Duration) {
 }
 
 impl Connection {
-    pub(super) const fn new(sender: SendRequest<Body>, task: AbortHandle, generation: u32) -> Self {
-        Self { sender, task: Some(task), generation }
+    pub(super) const fn new(sender: Sender, task: Option<AbortHandle>, generation: u32) -> Self {
+        Self { sender, task, generation }
     }
 }
 
@@ -166,14 +221,15 @@ impl Lease {
         Self { pool: pool.clone(), load, connection, idle, upload: None }
     }
 
-    pub(super) const fn sender(&mut self) -> &mut SendRequest<Body> {
+    pub(super) const fn sender(&mut self) -> &mut Sender {
         &mut self.connection.sender
     }
 
     /// Back to its pool, unless it is closed or the pool is full.
     pub(crate) fn give_back(self) {
         let Self { pool, load, connection, idle, upload } = self;
-        if connection.sender.is_closed() {
+        let shared = matches!(connection.sender, Sender::Http2(_));
+        if connection.sender.is_closed() || shared || load.app.protocol == Protocol::Http2 {
             return;
         }
         if upload.is_none_or(|upload| upload.ended()) {

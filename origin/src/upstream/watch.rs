@@ -11,7 +11,7 @@ use http::{HeaderValue, Request};
 use super::app::App;
 use super::connect;
 use crate::body::Body;
-use crate::config::Check;
+use crate::config::{AppAddress, Check, Protocol};
 
 /// How often a name is looked up.
 const LOOK_UP: Duration = Duration::from_secs(30);
@@ -63,14 +63,20 @@ async fn ask(app: Arc<App>, n: usize, check: Arc<Check>) {
 
 async fn is_well(app: &App, n: usize, check: &Check) -> bool {
     let upstream = &app.upstreams[n];
-    let Ok(mut connection) = connect::connect(upstream, check.every).await else { return false };
+    let Ok(mut connection) = connect::connect(upstream, app.protocol, check.every).await else { return false };
     let mut request = Request::new(Body::full(Bytes::new()));
     let Ok(target) = check.path.parse() else { return false };
     *request.uri_mut() = target;
-    let host = HeaderValue::try_from(upstream.address.to_string());
+    let host = match &upstream.address {
+        AppAddress::Unix(_) => Ok(HeaderValue::from_static("localhost")),
+        address => HeaderValue::try_from(address.to_string()),
+    };
     let headers = request.headers_mut();
     headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("localhost")));
     headers.insert(USER_AGENT, HeaderValue::from_static("origin-check"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    connection.sender.send_request(request).await.is_ok_and(|answer| answer.status().is_success())
+    if app.protocol == Protocol::Http2 && !connect::in_http2(&mut request) {
+        return false;
+    }
+    connection.sender.try_send_request(request).await.is_ok_and(|answer| answer.status().is_success())
 }

@@ -2,7 +2,11 @@
 
 mod app;
 mod balance;
+mod compress;
 mod faults;
 mod gateway;
 mod hold;
+mod http2;
 mod messages;
+mod sites;
+mod websocket;
