@@ -28,7 +28,7 @@ impl Acme {
             let this = Arc::clone(&self);
             tokio::spawn(async move {
                 let obtained = tokio::time::timeout(WITHIN, this.obtain(&wanted.name, &wanted.ask));
-                let obtained = obtained.await.unwrap_or(Err(Refusal::CaFailed));
+                let obtained = obtained.await.unwrap_or(Err(Refusal::CaDown));
                 if let Err(why) = obtained {
                     this.refusals.remember(&wanted.name, why, Instant::now());
                     tracing::info!(name = wanted.name, reason = why.as_str(), "no certificate");
@@ -62,7 +62,7 @@ impl Acme {
         let _turn = self.ordering.acquire().await;
         let storage = |error: std::io::Error| {
             tracing::error!(name, %error, "the storage can't be used");
-            Refusal::CaFailed
+            Refusal::CaDown
         };
         let _lock = self.lock(name).await.map_err(storage)?;
         // While we waited for the lock, its holder may have had one.
@@ -95,11 +95,12 @@ impl Acme {
             }
             Err(Failure::Pause(left)) => {
                 tracing::debug!(name, ?left, "not ordered: the CA failed a moment ago");
-                Err(Refusal::CaFailed)
+                Err(Refusal::CaDown)
             }
             Err(error) => {
                 tracing::warn!(name, %error, "a certificate was not issued");
-                Err(Refusal::CaFailed)
+                let down = matches!(error, Failure::Ca(_) | Failure::Storage(_));
+                Err(if down { Refusal::CaDown } else { Refusal::CaRefused })
             }
         }
     }

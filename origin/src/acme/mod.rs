@@ -49,7 +49,9 @@ use crate::sites::Sites;
 
 /// Names that are worked on at once; past it a new one is refused.
 const AT_ONCE: usize = 64;
-/// Of them, those that an app is asked for, and those that are ordered.
+/// Handshakes that wait at once.
+const WAITING: usize = 1_000;
+/// Of the names, those that an app is asked for, and those that are ordered.
 const ASKS_AT_ONCE: usize = 8;
 const ORDERS_AT_ONCE: usize = 4;
 /// New names that one address (or IPv6 /64) may bring in a minute: a flood from a few uses up no other's share.
@@ -85,6 +87,7 @@ pub(crate) struct Acme {
     clients: Cache<IpAddr, Arc<Mutex<Budget>>>,
     asks: Mutex<Budget>,
     orders: Mutex<Budget>,
+    waiting: Semaphore,
     asking: Semaphore,
     ordering: Semaphore,
     wanted: mpsc::Sender<Wanted>,
@@ -135,6 +138,7 @@ impl Acme {
             clients: Cache::builder().max_capacity(CLIENTS).time_to_idle(minute).build(),
             asks: Mutex::new(Budget::new(acme.asks, minute, now)),
             orders: Mutex::new(Budget::new(acme.orders, minute * 60, now)),
+            waiting: Semaphore::new(WAITING),
             asking: Semaphore::new(ASKS_AT_ONCE),
             ordering: Semaphore::new(ORDERS_AT_ONCE),
             wanted,
@@ -171,6 +175,7 @@ impl Acme {
         if let Some(why) = self.refusals.find(&name, now) {
             return Err(why);
         }
+        let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
         let mut flight = self.board(name, ask, client, now)?;
         let landed = tokio::time::timeout(self.wait, flight.wait_for(Option::is_some)).await;
         // The sender is gone when the control plane is.

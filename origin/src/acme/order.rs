@@ -20,7 +20,7 @@ const POLL: RetryPolicy =
 const NONCES: u32 = 3;
 /// After the first failure that is the CA's own no order is begun for so long, and for so long at most.
 const PAUSE: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(900);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// How the CA is shown that a name is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,8 +19,10 @@ pub(crate) enum Refusal {
     NotOurs,
     /// The app does not answer.
     AppSilent,
-    /// The CA, or the way from it to us, failed; it is tried again later.
-    CaFailed,
+    /// The CA does not issue it: it does not find us under the name, or refuses the name. It is tried again later.
+    CaRefused,
+    /// The CA is down, or our own disk is; that is not the name's fault.
+    CaDown,
     /// Too many names are asked for, all in all or by one client.
     Busy,
     /// It is on its way and takes longer than a handshake waits.
@@ -34,7 +36,8 @@ impl Refusal {
             Self::Name => "not-issuable",
             Self::NotOurs => "app-says-no",
             Self::AppSilent => "app-silent",
-            Self::CaFailed => "ca-failed",
+            Self::CaRefused => "ca-refused",
+            Self::CaDown => "ca-down",
             Self::Busy => "busy",
             Self::Waiting => "waiting",
         }
@@ -62,14 +65,15 @@ impl Refusals {
         self.0.get(name).filter(|refused| now < refused.until).map(|refused| refused.why)
     }
 
-    /// Remembers why, for a time: a minute after the app's no, seconds where it is silent, and longer with each failure of
-    /// the CA's in a row. A lack of room is not the name's fault, and is not remembered.
+    /// Remembers why, for a time: a minute after the app's no, seconds where it or the CA is down, and longer with each
+    /// refusal of the CA's in a row. A lack of room is not the name's fault, and is not remembered.
     pub(super) fn remember(&self, name: &str, why: Refusal, now: Instant) {
-        let failures = if why == Refusal::CaFailed { self.0.get(name).map_or(0, |r| r.failures) + 1 } else { 0 };
+        let failures = if why == Refusal::CaRefused { self.0.get(name).map_or(0, |r| r.failures) + 1 } else { 0 };
         let time = match why {
             Refusal::NotOurs => Duration::from_secs(60),
             Refusal::AppSilent => Duration::from_secs(5),
-            Refusal::CaFailed => backoff(failures, Duration::from_secs(60), LONGEST),
+            Refusal::CaDown => Duration::from_secs(10),
+            Refusal::CaRefused => backoff(failures, Duration::from_secs(60), LONGEST),
             Refusal::Name | Refusal::Busy | Refusal::Waiting => return,
         };
         self.0.insert(name.to_owned(), Refused { why, until: now + time, failures });
@@ -98,12 +102,12 @@ mod tests {
         assert_eq!(refusals.find("a.example", after(59)), Some(Refusal::NotOurs));
         assert_eq!(refusals.find("a.example", after(60)), None);
         for (failure, lasts) in [60, 120, 240, 480].into_iter().enumerate() {
-            refusals.remember("b.example", Refusal::CaFailed, now);
-            assert_eq!(refusals.find("b.example", after(lasts - 1)), Some(Refusal::CaFailed), "{failure}");
+            refusals.remember("b.example", Refusal::CaRefused, now);
+            assert_eq!(refusals.find("b.example", after(lasts - 1)), Some(Refusal::CaRefused), "{failure}");
             assert_eq!(refusals.find("b.example", after(lasts)), None, "{failure}");
         }
         for _ in 0..100 {
-            refusals.remember("b.example", Refusal::CaFailed, now);
+            refusals.remember("b.example", Refusal::CaRefused, now);
         }
         assert_eq!(refusals.find("b.example", after(6 * 3600)), None, "six hours are the longest");
         refusals.remember("c.example", Refusal::Busy, now);
