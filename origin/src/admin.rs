@@ -20,7 +20,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
 }
 
 async fn readyz(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {
-    if *gateway.draining.borrow() {
+    if gateway.draining.has_begun() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else {
         (StatusCode::OK, "ready\n")

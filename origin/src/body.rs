@@ -11,6 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::access::Record;
+use crate::drain::Drain;
 use crate::limits::upload::{Progress, Upload};
 use crate::store::Recorder;
 use crate::upstream::{Download, Lease};
@@ -83,13 +84,14 @@ impl Body {
         Self::of(Kind::Upload(Box::new(Upload::new(incoming, most, least_rate))))
     }
 
-    /// An app's body, with the connection it comes on; it breaks off where no byte comes for `idle`.
-    pub(crate) fn upstream(incoming: Incoming, lease: Lease, idle: Duration) -> Self {
+    /// An app's body, with the connection it comes on; it breaks off where no byte comes for `idle`, and ends early with
+    /// `drain` where that is given.
+    pub(crate) fn upstream(incoming: Incoming, lease: Lease, idle: Duration, drain: Option<Drain>) -> Self {
         if incoming.is_end_stream() {
             lease.give_back();
             return Self::empty();
         }
-        Self::of(Kind::Download(Download::new(incoming, lease, idle)))
+        Self::of(Kind::Download(Download::new(incoming, lease, idle, drain)))
     }
 
     /// How far a client's body has come; `None` where there is none.

@@ -1,7 +1,6 @@
 //! One connection from downstream: handshake, then HTTP/1.1 or HTTP/2 until either side ends it or the gateway drains.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +9,10 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 use crate::gateway::Core;
 use crate::limits::connections::Place;
-use crate::listen::{Guard, Identity, Switched};
+use crate::listen::{Guard, Identity, Stream, Switched};
 use crate::service;
 use crate::trust::Peer;
 
@@ -35,43 +32,46 @@ pub(crate) struct Connection {
     pub(crate) place: Arc<Place>,
 }
 
-/// Holds one connection to its end.
-pub(crate) async fn hold(
-    core: Arc<Core>,
-    identity: Option<Arc<Identity>>,
-    stream: TcpStream,
-    address: SocketAddr,
-    mut place: Place,
-) {
-    // Without it small answers wait for the peer's acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let address = address.ip().to_canonical();
+/// Holds one connection to its end. Where there is no identity it is in clear text.
+pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, stream: Stream, mut place: Place) {
+    let address = stream.peer();
+    if let Stream::Tcp(stream, _) = &stream {
+        // Without it small answers wait for the peer's acknowledgement.
+        let _ = stream.set_nodelay(true);
+    }
     let timeouts = &core.gateway.config.timeouts;
-    let Some(identity) = identity else {
-        let mut drain = core.gateway.draining.clone();
-        let http2 = tokio::select! {
-            begins = tokio::time::timeout(timeouts.head.0, begins_http2(&stream)) => begins.unwrap_or(false),
-            // It has said nothing yet, so nothing is lost.
-            () = draining(&mut drain) => return,
-        };
-        return converse(core, stream, Peer { address, certified: false, tls: false }, place, http2).await;
-    };
-    match identity.accept(stream, address, timeouts.handshake.0).await {
-        Ok(Some(shaken)) => {
-            let peer = Peer { address, certified: shaken.certified, tls: true };
-            // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
-            if !peer.certified && !address.is_loopback() && !place.is_of(address) {
-                return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
+    let clear = Peer { address, certified: false, tls: false };
+    match (stream, identity) {
+        (Stream::Tcp(stream, _), Some(identity)) => {
+            match identity.accept(stream, address, timeouts.handshake.0).await {
+                Ok(Some(shaken)) => {
+                    let peer = Peer { address, certified: shaken.certified, tls: true };
+                    // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
+                    if !peer.certified && !address.is_loopback() && !place.is_of(address) {
+                        return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
+                    }
+                    converse(core, shaken.stream, peer, place, shaken.http2).await;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(client.address = %address, %error, "no handshake"),
             }
-            converse(core, shaken.stream, peer, place, shaken.http2).await;
         }
-        Ok(None) => {}
-        Err(error) => tracing::debug!(client.address = %address, %error, "no handshake"),
+        (stream, _) => {
+            let http2 = tokio::select! {
+                begins = tokio::time::timeout(timeouts.head.0, begins_http2(&stream)) => begins.unwrap_or(false),
+                // It has said nothing yet, so nothing is lost.
+                () = core.gateway.draining.lingered() => return,
+            };
+            match stream {
+                Stream::Tcp(stream, _) => converse(core, stream, clear, place, http2).await,
+                Stream::Unix(stream) => converse(core, stream, clear, place, http2).await,
+            }
+        }
     }
 }
 
 /// Whether a client in clear text begins with HTTP/2's preface (RFC 9113 section 3.3); no method begins like it.
-async fn begins_http2(stream: &TcpStream) -> bool {
+async fn begins_http2(stream: &Stream) -> bool {
     let mut first = [0; 3];
     loop {
         match stream.peek(&mut first).await {
@@ -91,7 +91,7 @@ async fn converse<I>(core: Arc<Core>, io: I, peer: Peer, place: Place, http2: bo
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut drain = core.gateway.draining.clone();
+    let drain = core.gateway.draining.clone();
     let max_head = usize::try_from(core.gateway.config.limits.head.0).unwrap_or(BUFFER);
     let head_within = core.gateway.config.timeouts.head.0;
     let switched = Switched::default();
@@ -109,7 +109,8 @@ where
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
         let connection = builder.serve_connection(TokioIo::new(io), service);
-        until_drained(connection, http2::Connection::graceful_shutdown, &mut drain).await
+        // It is told at once; what it sends before it has heard of that is answered (RFC 9113 section 6.8).
+        until(drain.begun(), connection, http2::Connection::graceful_shutdown).await
     } else {
         let guarded = Guard::new(io, max_head, peer.address, switched);
         let mut builder = http1::Builder::new();
@@ -119,31 +120,26 @@ where
             .max_header_size(max_head)
             .max_buf_size(max_head.max(BUFFER));
         let connection = builder.serve_connection(TokioIo::new(guarded), service).with_upgrades();
-        until_drained(connection, http1::UpgradeableConnection::graceful_shutdown, &mut drain).await
+        // It can't be told before its next answer.
+        until(drain.lingered(), connection, http1::UpgradeableConnection::graceful_shutdown).await
     };
     if let Err(error) = ended {
         tracing::debug!(client.address = %peer.address, %error, "the connection broke off");
     }
 }
 
-/// Drives a connection; when the gateway drains, `wind_down` tells it to end after the requests in flight.
-async fn until_drained<C: Future>(
+/// Drives a connection; from `drained` on, `wind_down` has it end after the requests in flight.
+async fn until<C: Future>(
+    drained: impl Future<Output = ()>,
     connection: C,
     wind_down: impl FnOnce(Pin<&mut C>),
-    drain: &mut watch::Receiver<bool>,
 ) -> C::Output {
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => ended,
-        () = draining(drain) => {
+        () = drained => {
             wind_down(connection.as_mut());
             connection.await
         }
     }
-}
-
-/// Ends when draining begins.
-pub(crate) async fn draining(drain: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, which it is only at the very end.
-    let _ = drain.wait_for(|begun| *begun).await;
 }

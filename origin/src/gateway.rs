@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::drain::Drain;
 use crate::health::Health;
 use crate::limits::connections::Connections;
 use crate::sites::Sites;
@@ -22,7 +23,7 @@ pub struct Gateway {
     /// What the health endpoints say.
     pub health: Health,
     /// Whether we are going down.
-    pub draining: watch::Receiver<bool>,
+    pub draining: Drain,
     /// The open connections.
     pub(crate) connections: Arc<Connections>,
     /// The app of each site, by the site's number.
@@ -32,7 +33,7 @@ pub struct Gateway {
 impl Gateway {
     /// From a checked configuration.
     #[must_use]
-    pub fn new(config: Config, draining: watch::Receiver<bool>) -> Arc<Self> {
+    pub fn new(config: Config, draining: Drain) -> Arc<Self> {
         let limits = &config.limits;
         let connections = Connections::new(limits.connections as usize, limits.connections_per_client as usize);
         Arc::new(Self {
@@ -51,4 +52,8 @@ impl Gateway {
 pub(crate) struct Core {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) pool: Pool,
+    /// The connections from downstream.
+    pub(crate) connections: TaskTracker,
+    /// Those of them that have switched to another protocol.
+    pub(crate) upgraded: TaskTracker,
 }

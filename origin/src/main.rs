@@ -3,13 +3,14 @@
 //! Exit codes: 0 served and drained, or the configuration is good; 1 it could not start; 2 wrong usage; 78 the
 //! configuration is wrong (`EX_CONFIG` of sysexits.h), so that a unit can tell it from a crash.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use origin::acme::{Outcome, import_caddy};
 use origin::config::{self, Config};
-use origin::run;
+use origin::handover::Inheritance;
+use origin::run::{self, RunError};
 
 /// The gateway behind the edge: TLS, trust, cache, routing to the apps, health and object URLs.
 #[derive(Parser)]
@@ -21,6 +22,7 @@ use origin::run;
   origin serve --config /etc/origin/origin.toml  serve until SIGTERM, then drain
   origin import-caddy /var/lib/caddy/.local/share/caddy
                                                  take over Caddy's certificates of creators' domains
+  kill -HUP PID                                  have a new process take over, with the file as it is then
 
 docs/configuration.md describes every key."
 )]
@@ -54,48 +56,53 @@ enum Command {
     },
 }
 
+/// What the operator is told, and the exit code.
+struct Failure {
+    said: String,
+    code: u8,
+}
+
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::CheckConfig { file } => match load(&file) {
-            Ok(config) => {
-                println!(
-                    "{}: good; {} site(s), {} bucket(s)",
-                    file.display(),
-                    config.sites.len(),
-                    config.buckets.len()
-                );
-                ExitCode::SUCCESS
+    let (done, file) = match Arguments::parse().command {
+        Command::CheckConfig { file } => (check(&file), file),
+        Command::Serve { config } => (serve(&config), config),
+        Command::ImportCaddy { folder, config } => (import(&folder, &config), folder),
+    };
+    match done {
+        Ok(said) => {
+            if let Some(said) = said {
+                println!("{}: {said}", file.display());
             }
-            Err(code) => code,
-        },
-        Command::Serve { config } => match load(&config).map(run::run) {
-            Ok(Ok(())) => ExitCode::SUCCESS,
-            Ok(Err(error)) => {
-                eprintln!("origin: {error}");
-                ExitCode::FAILURE
-            }
-            Err(code) => code,
-        },
-        Command::ImportCaddy { folder, config } => match load(&config) {
-            Ok(config) => import(&folder, &config),
-            Err(code) => code,
-        },
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{}", failure.said);
+            ExitCode::from(failure.code)
+        }
     }
 }
 
+fn check(file: &Path) -> Result<Option<String>, Failure> {
+    let config = load(file)?;
+    Ok(Some(format!("good; {} site(s), {} bucket(s)", config.sites.len(), config.buckets.len())))
+}
+
+fn serve(file: &Path) -> Result<Option<String>, Failure> {
+    let start = |error: RunError| Failure { said: format!("origin: {error}"), code: 1 };
+    let mut inheritance = Inheritance::take().map_err(|error| start(error.into()))?;
+    let served = load(file).and_then(|config| run::run(config, file, &mut inheritance).map_err(start));
+    if let Err(failure) = &served {
+        inheritance.failed(&failure.said);
+    }
+    served.map(|()| None)
+}
+
 /// Says what became of each name, one a line.
-fn import(folder: &std::path::Path, config: &Config) -> ExitCode {
-    let Some(acme) = &config.acme else {
-        eprintln!("origin: no site has acme_ask, so nobody would show these certificates");
-        return ExitCode::from(78);
-    };
-    let all = match import_caddy(folder, acme) {
-        Ok(all) => all,
-        Err(error) => {
-            eprintln!("origin: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+fn import(folder: &Path, file: &Path) -> Result<Option<String>, Failure> {
+    let failed = |said: String, code| Failure { said: format!("origin: {said}"), code };
+    let nobody = "no site has acme_ask, so nobody would show these certificates";
+    let acme = load(file)?.acme.ok_or_else(|| failed(nobody.to_owned(), 78))?;
+    let all = import_caddy(folder, &acme).map_err(|error| failed(error.to_string(), 1))?;
     let (mut taken, mut refused) = (0, 0);
     for one in &all {
         let day = |time| humantime::format_rfc3339_seconds(time);
@@ -111,19 +118,13 @@ fn import(folder: &std::path::Path, config: &Config) -> ExitCode {
             }
         }
     }
-    println!("{taken} taken over, {} kept, {refused} refused", all.len() - taken - refused);
-    if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let said = format!("{taken} taken over, {} kept, {refused} refused", all.len() - taken - refused);
+    if refused == 0 { Ok(Some(said)) } else { Err(Failure { said, code: 1 }) }
 }
 
-fn load(file: &std::path::Path) -> Result<Config, ExitCode> {
-    let config_error = ExitCode::from(78);
-    let config = config::load(file).map_err(|error| {
-        eprintln!("{error}");
-        config_error
-    })?;
-    run::check_identity(&config).map_err(|error| {
-        eprintln!("{}: {error}", file.display());
-        config_error
-    })?;
+fn load(file: &Path) -> Result<Config, Failure> {
+    let wrong = |said| Failure { said, code: 78 };
+    let config = config::load(file).map_err(|error| wrong(error.to_string()))?;
+    run::check_identity(&config).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
     Ok(config)
 }

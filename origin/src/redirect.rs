@@ -4,7 +4,6 @@
 //! another method by it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +14,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::acme::{self, Acme};
-use crate::conversation::draining;
 use crate::gateway::{Core, Gateway};
 use crate::limits::connections::Place;
+use crate::listen::{Identity, Stream};
 use crate::service::authority;
 use crate::sites::without_port;
 
@@ -30,20 +29,21 @@ const HEAD: usize = 8 << 10;
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Answers the one request of a connection.
-pub(crate) async fn hold(
-    core: Arc<Core>,
-    acme: Option<Arc<Acme>>,
-    stream: TcpStream,
-    address: SocketAddr,
-    mut place: Place,
-) {
-    let address = address.ip().to_canonical();
+pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, stream: Stream, mut place: Place) {
+    let address = stream.peer();
     if !address.is_loopback() && !place.is_of(address) {
         return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
     }
-    let mut drain = core.gateway.draining.clone();
+    match stream {
+        Stream::Tcp(stream, _) => converse(&core, identity, stream).await,
+        Stream::Unix(stream) => converse(&core, identity, stream).await,
+    }
+}
+
+async fn converse<I: AsyncRead + AsyncWrite + Unpin>(core: &Core, identity: Option<Arc<Identity>>, io: I) {
+    let acme = identity.as_ref().and_then(|identity| identity.acme());
     let service = service_fn(|request| {
-        let answer = answer(&core.gateway, acme.as_deref(), &request);
+        let answer = answer(&core.gateway, acme.map(|acme| &**acme), &request);
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
@@ -51,14 +51,11 @@ pub(crate) async fn hold(
         .header_read_timeout(WITHIN)
         .max_buf_size(HEAD)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(tokio::time::timeout(WITHIN * 2, connection));
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = draining(&mut drain) => {
-            // What has been asked is answered; keeping nobody waiting costs nothing.
-            let _ = tokio::time::timeout(Duration::from_secs(1), connection).await;
-        }
+        () = core.gateway.draining.lingered() => {}
     }
 }
 

@@ -111,8 +111,9 @@ pub(crate) async fn serve(
         response.headers_mut().insert(forwarded::GATEWAY.clone(), HeaderValue::from_static("1"));
     }
     let rest = [Problem::BadRequest, Problem::BodyTooLarge, Problem::RequestTimeout].map(Problem::as_str);
-    if rest.contains(&record.reason) && version < Version::HTTP_2 {
-        // Where the next request would begin is not sure, or a long way off.
+    let last = gateway.draining.has_begun() && answer.status != StatusCode::SWITCHING_PROTOCOLS;
+    if (rest.contains(&record.reason) || last) && version < Version::HTTP_2 {
+        // We drain; or where the next request would begin is not sure, or a long way off.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered = Instant::now();

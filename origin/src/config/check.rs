@@ -11,6 +11,9 @@ use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection, Tim
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::{Config, Fault, acme, app, bucket};
 
+/// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
+const SOCKET_PATH: usize = 107;
+
 pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     let mut faults = Vec::new();
     let listen = listen(file.listen, file.tls.is_some(), &mut faults);
@@ -73,7 +76,18 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
     for (n, address) in section.http.iter().enumerate() {
         loopback(&format!("listen.http[{n}]"), *address, faults);
     }
-    if https.is_empty() && section.http.is_empty() {
+    if let Some(path) = &section.unix
+        && (!path.is_absolute() || path.as_os_str().len() > SOCKET_PATH)
+    {
+        faults.push(Fault::new(
+            "listen.unix",
+            format!(
+                "`{}` is not where a socket can be: write a path of at most {SOCKET_PATH} bytes that begins with /, as in \"/run/origin/origin.sock\"",
+                path.display()
+            ),
+        ));
+    }
+    if https.is_empty() && section.http.is_empty() && section.unix.is_none() {
         faults.push(Fault::new(
             "listen",
             "nothing to listen on: add a [tls] section (then the default is port 443), or listen.http = [\"127.0.0.1:8080\"] for clear text on loopback",
@@ -90,7 +104,7 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
         faults
             .push(Fault::new("listen.redirect", "has nowhere to send clients: add a [tls] section, for listen.https"));
     }
-    Listen { https, http: section.http, redirect: section.redirect, cores }
+    Listen { https, http: section.http, redirect: section.redirect, unix: section.unix, cores }
 }
 
 fn loopback(key: &str, address: SocketAddr, faults: &mut Vec<Fault>) {

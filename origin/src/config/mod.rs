@@ -6,6 +6,7 @@
 mod acme;
 mod app;
 mod bucket;
+mod changes;
 mod check;
 mod section;
 mod site;
@@ -18,6 +19,7 @@ use std::path::Path;
 pub use acme::Acme;
 pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
+pub use changes::changes;
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use value::{AppAddress, Size, Span};

@@ -46,6 +46,7 @@ pub(super) struct ListenSection {
     pub(super) http: Vec<SocketAddr>,
     #[serde(default)]
     pub(super) redirect: Vec<SocketAddr>,
+    pub(super) unix: Option<PathBuf>,
     pub(super) cores: Option<usize>,
 }
 
@@ -58,6 +59,8 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// Clear text, for redirects to https and a CA's challenges. Default: none.
     pub redirect: Vec<SocketAddr>,
+    /// Clear text on a Unix socket. Default: none.
+    pub unix: Option<PathBuf>,
     /// Cores that serve, 1 to 256. Default: all of the machine's.
     pub cores: usize,
 }
@@ -191,7 +194,7 @@ pub struct Timeouts {
     pub hold: Span,
     /// For which one of several upstreams is ejected at first.
     pub ejected: Span,
-    /// For requests in flight after SIGTERM.
+    /// For requests in flight after SIGTERM, or after a new process has taken over.
     pub drain: Span,
 }
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long an answer may take in any test.
@@ -86,7 +86,7 @@ pub(crate) fn get(path: &str) -> String {
 }
 
 /// All that comes until the connection ends, in whatever way.
-pub(crate) async fn rest(stream: &mut TcpStream) -> String {
+pub(crate) async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut all = Vec::new();
     let read = tokio::time::timeout(WITHIN, stream.read_to_end(&mut all)).await;
     let _ = read.expect("an end in time");

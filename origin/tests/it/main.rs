@@ -1,12 +1,19 @@
 //! The real gateway between scripted clients and scripted apps, so that every fault is exact.
 
+mod activation;
 mod app;
 mod balance;
 mod compress;
+mod drain;
 mod faults;
 mod gateway;
+mod goaway;
 mod hold;
 mod http2;
+mod load;
 mod messages;
+mod process;
+mod reload;
 mod sites;
+mod unix;
 mod websocket;
