@@ -81,3 +81,15 @@ async fn renewed_in_time() {
     world.said("not renewed: the app says that the name is none of ours any more").await;
     assert_eq!(world.ca.orders(), 2);
 }
+
+/// A reload: the new process has what the old one had, and orders what is new.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_goes_on() {
+    let mut world = World::start(Plan::default()).await;
+    let visitor = world.visitor(NAME).await;
+    let shown = visitor.comes().await.unwrap();
+    world.reload().await;
+    assert_eq!(visitor.comes().await.unwrap(), shown);
+    world.visitor("new.example").await.comes().await.unwrap();
+    assert_eq!((world.app.asked().len(), world.ca.orders()), (2, 2));
+}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::tls::TlsInfo;
 use reqwest::{Certificate, Client};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use stack::gateway::{self, Gateway};
 use stack::keys::{Authority, ExtendedKeyUsagePurpose};
@@ -29,10 +30,15 @@ pub(crate) struct World {
     /// What is added to the gateway's `[acme]`.
     acme: String,
     said: Arc<Mutex<Vec<Value>>>,
+    /// The process that has taken over from the gateway that we started.
+    successor: Option<Pid>,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
+        if let Some(pid) = self.successor {
+            let _ = kill_process(pid, Signal::TERM);
+        }
         if std::thread::panicking() {
             self.said.lock().unwrap().iter().for_each(|line| println!("gateway: {line}"));
             println!("CA:\n{}", self.ca.log());
@@ -77,7 +83,17 @@ impl World {
             reused: plan.reused,
         };
         let (ca, app, folder) = (Ca::start(wanted).await, App::start().await, TempDir::new().unwrap());
-        Self { ca, app, gateway: None, https, http, folder, acme: plan.acme.to_owned(), said: Arc::default() }
+        Self {
+            ca,
+            app,
+            gateway: None,
+            https,
+            http,
+            folder,
+            acme: plan.acme.to_owned(),
+            said: Arc::default(),
+            successor: None,
+        }
     }
 
     /// Starts the gateway.
@@ -102,6 +118,19 @@ impl World {
         let path = self.folder.path().join("another.toml");
         std::fs::write(&path, text).unwrap();
         (tokio::task::block_in_place(|| Gateway::start(binary(), &path, None)).unwrap(), https)
+    }
+
+    /// Has a new process take over, and waits until the old one has ended.
+    pub(crate) async fn reload(&mut self) {
+        self.gateway.as_mut().unwrap().signal(Signal::HUP);
+        let line = self.said("reloaded: a new process serves").await;
+        self.successor = line["successor"].as_i64().and_then(|pid| Pid::from_raw(pid as i32));
+        assert!(self.successor.is_some(), "{line}");
+        let began = Instant::now();
+        while !self.gateway.as_mut().unwrap().ended() {
+            assert!(began.elapsed() < PATIENCE, "the old process does not end");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Ends the gateway.
