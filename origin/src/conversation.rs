@@ -44,22 +44,26 @@ pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, strea
     let timeouts = &core.gateway.config.timeouts;
     let clear = Peer { address, certified: false, tls: false };
     match (stream, identity) {
-        (Stream::Tcp(stream, _), Some(identity)) => match identity.accept(stream, timeouts.handshake.0).await {
-            Ok(shaken) => {
-                metrics::count(|counts| counts.handshakes.add(1));
-                let peer = Peer { address, certified: shaken.certified, tls: true };
-                // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
-                if !peer.certified && !address.is_loopback() && !place.is_of(address) {
-                    metrics::event(Event::ConnectionRefused, "connections-per-client");
-                    return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
+        (Stream::Tcp(stream, _), Some(identity)) => {
+            match identity.accept(stream, address, timeouts.handshake.0).await {
+                Ok(Some(shaken)) => {
+                    metrics::count(|counts| counts.handshakes.add(1));
+                    let peer = Peer { address, certified: shaken.certified, tls: true };
+                    // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
+                    if !peer.certified && !address.is_loopback() && !place.is_of(address) {
+                        metrics::event(Event::ConnectionRefused, "connections-per-client");
+                        return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
+                    }
+                    converse(core, shaken.stream, peer, place, shaken.http2).await;
                 }
-                converse(core, shaken.stream, peer, place, shaken.http2).await;
+                // A CA has looked whether a name is ours.
+                Ok(None) => {}
+                Err(error) => {
+                    metrics::event(Event::Handshake, listen::why_no_handshake(&error));
+                    tracing::debug!(client.address = %address, %error, "no handshake");
+                }
             }
-            Err(error) => {
-                metrics::event(Event::Handshake, listen::why_no_handshake(&error));
-                tracing::debug!(client.address = %address, %error, "no handshake");
-            }
-        },
+        }
         (stream, _) => {
             let http2 = tokio::select! {
                 begins = tokio::time::timeout(timeouts.head.0, begins_http2(&stream)) => begins.unwrap_or(false),

@@ -8,12 +8,11 @@ use socket2::Socket;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-use crate::conversation;
 use crate::gateway::{Core, Gateway};
 use crate::listen::{Identity, Listener, Name, Stream};
 use crate::metrics::{self, Event};
-use crate::telemetry;
 use crate::upstream::Pool;
+use crate::{conversation, redirect, telemetry};
 
 /// What did not end in time, and was cut off.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,8 +57,7 @@ pub(crate) fn start(
 async fn serve(core: Arc<Core>, identity: Option<Arc<Identity>>, own: Vec<(Name, Socket)>) -> Cut {
     let mut accepting = JoinSet::new();
     for (name, socket) in own {
-        let identity = identity.clone().filter(|_| name == Name::Https);
-        accepting.spawn(accept(Arc::clone(&core), identity, socket));
+        accepting.spawn(accept(Arc::clone(&core), name, identity.clone(), socket));
     }
     while accepting.join_next().await.is_some() {}
     core.connections.close();
@@ -77,14 +75,20 @@ async fn serve(core: Arc<Core>, identity: Option<Arc<Identity>>, own: Vec<(Name,
     Cut { connections: core.connections.len(), upgraded: core.upgraded.len() }
 }
 
-async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, socket: Socket) {
+async fn accept(core: Arc<Core>, name: Name, identity: Option<Arc<Identity>>, socket: Socket) {
     let listener = match Listener::new(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listening socket is lost"),
     };
     let take = |stream: Stream| match core.gateway.connections.enter() {
         Some(place) => {
-            core.connections.spawn(conversation::hold(Arc::clone(&core), identity.clone(), stream, place));
+            let (core, identity) = (Arc::clone(&core), identity.clone());
+            let tracker = core.connections.clone();
+            match name {
+                Name::Redirect => tracker.spawn(redirect::hold(core, identity, stream, place)),
+                Name::Https => tracker.spawn(conversation::hold(core, identity, stream, place)),
+                _ => tracker.spawn(conversation::hold(core, None, stream, place)),
+            };
         }
         None => {
             metrics::event(Event::ConnectionRefused, "connections");

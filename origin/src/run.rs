@@ -7,12 +7,13 @@ use std::{fs, io, process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::acme::{Acme, AcmeError};
 use crate::config::{Config, changes};
 use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
 use crate::handover::{self, Inheritance, Successor};
 use crate::listen::{self, Identity, Listening, Name, Opened};
-use crate::{admin, cores, service_manager, telemetry, upstream};
+use crate::{admin, cores, expiry, service_manager, telemetry, upstream};
 
 /// What ends the gateway before it serves.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum RunError {
     /// The certificate files are not usable.
     #[error(transparent)]
     Identity(#[from] listen::IdentityError),
+    /// Certificates on first use can't be had.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
     /// The system does not give what is needed.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -33,7 +37,7 @@ pub enum RunError {
 /// # Errors
 /// Names the key and the file.
 pub fn check_identity(config: &Config) -> Result<(), RunError> {
-    Identity::load(config)?;
+    Identity::load(config, None)?;
     Ok(())
 }
 
@@ -46,7 +50,8 @@ pub fn check_identity(config: &Config) -> Result<(), RunError> {
 /// Whatever keeps it from starting.
 pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result<(), RunError> {
     let text = read(file);
-    let identity = Identity::load(&config)?.map(Arc::new);
+    let (acme, wishes) = Acme::open(&config)?.unzip();
+    let identity = Identity::load(&config, acme.clone())?.map(Arc::new);
     let cores = config.listen.cores;
     let Opened { all: sockets, unwanted } = listen::open(&config, inheritance.sockets())?;
     let shares = listen::share(&sockets, cores)?;
@@ -62,6 +67,10 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
         tokio::spawn(gateway.health.clone().watch());
         if let Some(identity) = &identity {
             tokio::spawn(Arc::clone(identity).watch());
+            tokio::spawn(expiry::watch(Arc::clone(identity), gateway.health.clone()));
+        }
+        if let (Some(acme), Some(wishes)) = (acme, wishes) {
+            tokio::spawn(acme.run(wishes));
         }
         upstream::watch(&gateway.apps);
         tokio::spawn(telemetry::watch());

@@ -175,7 +175,7 @@ fn visitor(incoming: &Incoming, peer: Peer, trusted: Trusted) -> Visitor {
 
 /// The one host that a request is for (RFC 9112 section 3.2): one Host field in HTTP/1.1, and nothing in the target that
 /// says otherwise.
-fn authority<B>(request: &Request<B>, version: Version) -> Result<String, Problem> {
+pub(crate) fn authority<B>(request: &Request<B>, version: Version) -> Result<String, Problem> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.to_str().map_err(|_| Problem::BadRequest)?),

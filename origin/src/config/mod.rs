@@ -3,6 +3,7 @@
 //! [`load`] gives a [`Config`] that holds only what is right, or every fault that was found, each naming key, value and what
 //! would be right. Nothing is on unless its section is there.
 
+mod acme;
 mod app;
 mod bucket;
 mod changes;
@@ -17,6 +18,7 @@ mod written;
 use std::fmt;
 use std::path::Path;
 
+pub use acme::Acme;
 pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
 pub use changes::changes;
@@ -35,6 +37,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// The edge's keys.
     pub edge: Option<Edge>,
+    /// Certificates on first use, where a site has `acme_ask`.
+    pub acme: Option<Acme>,
     /// The private listener.
     pub admin: Option<Admin>,
     /// The cache.

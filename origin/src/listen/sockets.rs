@@ -21,6 +21,8 @@ pub(crate) enum Name {
     Https,
     /// Clear text.
     Http,
+    /// Clear text, to be sent to TLS.
+    Redirect,
     /// Clear text on a Unix socket.
     Unix,
     /// The private listener.
@@ -32,7 +34,7 @@ impl Name {
     const fn mode(self) -> u32 {
         match self {
             Self::Admin => 0o600,
-            Self::Https | Self::Http | Self::Unix => 0o660,
+            Self::Https | Self::Http | Self::Redirect | Self::Unix => 0o660,
         }
     }
 
@@ -40,6 +42,7 @@ impl Name {
         match self {
             Self::Https => "https",
             Self::Http => "http",
+            Self::Redirect => "redirect",
             Self::Unix => "unix",
             Self::Admin => "admin",
         }
@@ -91,6 +94,7 @@ impl fmt::Display for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
             Address::Tcp(address) if self.name == Name::Https => write!(f, "https://{address}"),
+            Address::Tcp(address) if self.name == Name::Redirect => write!(f, "redirect://{address}"),
             Address::Tcp(address) => write!(f, "http://{address}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
@@ -113,6 +117,7 @@ pub(crate) fn open(config: &Config, mut given: Vec<Given>) -> Result<Opened, Lis
     };
     let mut wanted = tcp(Name::Https, &listen.https, listen.cores);
     wanted.extend(tcp(Name::Http, &listen.http, listen.cores));
+    wanted.extend(tcp(Name::Redirect, &listen.redirect, listen.cores));
     wanted.extend(listen.unix.iter().map(|path| (Name::Unix, Address::Unix(path.clone()), 1)));
     wanted.extend(config.admin.iter().map(|admin| {
         let address = match &admin.listen {
