@@ -20,6 +20,7 @@ mod certificates;
 mod errors;
 mod files;
 mod health;
+mod http1;
 mod paths;
 mod requests;
 mod restarts;
@@ -36,6 +37,7 @@ fn main() -> std::process::ExitCode {
         assets::CASES,
         streams::CASES,
         bounds::CASES,
+        http1::CASES,
         certificates::CASES,
         restarts::CASES,
         errors::CASES,
