@@ -21,6 +21,7 @@ mod errors;
 mod files;
 mod health;
 mod http1;
+mod http2;
 mod paths;
 mod requests;
 mod restarts;
@@ -38,6 +39,7 @@ fn main() -> std::process::ExitCode {
         streams::CASES,
         bounds::CASES,
         http1::CASES,
+        http2::CASES,
         certificates::CASES,
         restarts::CASES,
         errors::CASES,
