@@ -11,6 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::access::Record;
+use crate::limits::connections::Place;
 use crate::limits::upload::{Progress, Upload};
 use crate::store::Recorder;
 use crate::upstream::{Download, Lease};
@@ -19,6 +20,8 @@ use crate::upstream::{Download, Lease};
 pub struct Body {
     kind: Kind,
     record: Option<Box<Record>>,
+    /// The place of the connection that this goes to, held for as long as it does.
+    place: Option<Arc<Place>>,
 }
 
 enum Kind {
@@ -58,7 +61,7 @@ pub enum BodyError {
 
 impl Body {
     const fn of(kind: Kind) -> Self {
-        Self { kind, record: None }
+        Self { kind, record: None, place: None }
     }
 
     /// No bytes.
@@ -118,6 +121,12 @@ impl Body {
     #[must_use]
     pub fn own(body: axum::body::Body) -> Self {
         Self::of(Kind::Own(body))
+    }
+
+    /// Holds its connection's place until it ends.
+    pub(crate) fn holding(mut self, place: Arc<Place>) -> Self {
+        self.place = Some(place);
+        self
     }
 
     /// Has `record` written when this body ends.

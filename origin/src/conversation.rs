@@ -24,6 +24,12 @@ const BUFFER: usize = 64 << 10;
 /// HTTP/2: what one stream and one connection may have in flight towards us, in bytes.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// HTTP/2: requests of one connection at once, and what waits of one answer for a client that reads slowly, in bytes. Their product is
+/// what one connection can make us hold.
+const STREAMS: u32 = 100;
+const SEND_BUFFER: usize = 64 << 10;
+/// HTTP/2: how long a connection that is told to end because it is not used may take to.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// A connection as its requests see it.
 #[derive(Clone, Debug)]
@@ -95,9 +101,14 @@ where
     let head_within = core.gateway.config.timeouts.head.0;
     let switched = Switched::default();
     let connection = Connection { peer, switched: switched.clone(), place: Arc::new(place) };
+    let place = Arc::clone(&connection.place);
     let service = service_fn(move |request| {
         let (core, connection) = (Arc::clone(&core), connection.clone());
-        async move { Ok::<_, Infallible>(service::serve(&core, &connection, request).await) }
+        let open = connection.place.request();
+        async move {
+            let response = service::serve(&core, &connection, request).await;
+            Ok::<_, Infallible>(response.map(|body| body.holding(open)))
+        }
     });
     let ended = if http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -105,9 +116,19 @@ where
             .timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BUFFER);
         let connection = builder.serve_connection(TokioIo::new(io), service);
-        until_drained(connection, http2::Connection::graceful_shutdown, &mut drain).await
+        // The service holds the place, too. hyper has no time for a head in HTTP/2, and none for a connection without requests.
+        let unused = |time| place.unused(2, time);
+        let over = async {
+            tokio::select! { () = draining(&mut drain) => {}, () = unused(head_within) => {} }
+        };
+        tokio::select! {
+            ended = until(over, connection, http2::Connection::graceful_shutdown) => ended,
+            () = unused(2 * head_within + LEAVE) => Ok(()),
+        }
     } else {
         let guarded = Guard::new(io, max_head, peer.address, switched);
         let mut builder = http1::Builder::new();
@@ -117,23 +138,23 @@ where
             .max_header_size(max_head)
             .max_buf_size(max_head.max(BUFFER));
         let connection = builder.serve_connection(TokioIo::new(guarded), service).with_upgrades();
-        until_drained(connection, http1::UpgradeableConnection::graceful_shutdown, &mut drain).await
+        until(draining(&mut drain), connection, http1::UpgradeableConnection::graceful_shutdown).await
     };
     if let Err(error) = ended {
         tracing::debug!(client.address = %peer.address, %error, "the connection broke off");
     }
 }
 
-/// Drives a connection; when the gateway drains, `wind_down` tells it to end after the requests in flight.
-async fn until_drained<C: Future>(
+/// Drives a connection; when it is `over`, `wind_down` tells it to end after the requests in flight.
+async fn until<C: Future>(
+    over: impl Future<Output = ()>,
     connection: C,
     wind_down: impl FnOnce(Pin<&mut C>),
-    drain: &mut watch::Receiver<bool>,
 ) -> C::Output {
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => ended,
-        () = draining(drain) => {
+        () = over => {
             wind_down(connection.as_mut());
             connection.await
         }

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
@@ -11,6 +12,9 @@ use crate::gateway::{Core, Gateway};
 use crate::listen::Identity;
 use crate::telemetry;
 use crate::upstream::Pool;
+
+/// How often it is said that no connection can be accepted.
+const TELL: Duration = Duration::from_secs(10);
 
 /// What one core listens on.
 pub(crate) struct Listeners {
@@ -59,6 +63,7 @@ async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, listener: TcpL
     };
     let mut draining = core.gateway.draining.clone();
     let mut connections = JoinSet::new();
+    let mut told = None;
     loop {
         let (stream, address) = tokio::select! {
             biased;
@@ -66,9 +71,12 @@ async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, listener: TcpL
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of descriptors, most likely: waiting is better than spinning.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    // Out of descriptors, most likely: waiting is better than spinning, and saying so once in a while is enough.
+                    if told.is_none_or(|at: Instant| at.elapsed() > TELL) {
+                        told = Some(Instant::now());
+                        tracing::warn!(%error, "cannot accept a connection");
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             },

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::health::Health;
 use crate::limits::connections::Connections;
+use crate::limits::descriptors;
 use crate::sites::Sites;
 use crate::store::EntryStore;
 use crate::upstream::{self, Pool};
@@ -34,7 +35,10 @@ impl Gateway {
     #[must_use]
     pub fn new(config: Config, draining: watch::Receiver<bool>) -> Arc<Self> {
         let limits = &config.limits;
-        let connections = Connections::new(limits.connections as usize, limits.connections_per_client as usize);
+        let connections = Connections::new(
+            descriptors::connections(limits.connections as usize),
+            limits.connections_per_client as usize,
+        );
         Arc::new(Self {
             connections,
             apps: upstream::of_sites(&config.sites, limits, &config.timeouts),
