@@ -18,6 +18,7 @@ mod bounds;
 mod cache;
 mod certificates;
 mod errors;
+mod faults;
 mod files;
 mod health;
 mod http1;
@@ -38,6 +39,7 @@ fn main() -> std::process::ExitCode {
         assets::CASES,
         streams::CASES,
         bounds::CASES,
+        faults::CASES,
         http1::CASES,
         http2::CASES,
         certificates::CASES,
