@@ -15,20 +15,22 @@ use crate::conversation::Connection;
 use crate::gateway::Core;
 use crate::native::{HeaderFields, Incoming, Native};
 use crate::trust::{self, Distrust, Peer, Trusted};
-use crate::{compress, forwarded};
+use crate::{compress, forwarded, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
     core: &Core,
     connection: &Connection,
-    request: Request<hyper::body::Incoming>,
+    mut request: Request<hyper::body::Incoming>,
 ) -> Response<Body> {
     let started = Instant::now();
     let peer = connection.peer;
     let gateway = &*core.gateway;
     let random: [u8; 16] = rand::random();
-    let (version, method) = (request.version(), request.method().clone());
-    let authority = authority(&request);
+    let version = request.version();
+    let over_http2 = version == Version::HTTP_2 && websocket::from_http2(&mut request);
+    let method = request.method().clone();
+    let authority = authority(&request, version);
     let site = authority.as_ref().map_err(|problem| *problem).and_then(|authority| {
         let found = if gateway.sites.have_paths() {
             // A target that is refused goes to any of the host's sites, to be refused there.
@@ -102,6 +104,9 @@ pub(crate) async fn serve(
     if let Some((settings, wish)) = wish {
         response = compress::answer(settings, wish, response).await;
     }
+    if over_http2 {
+        websocket::to_http2(&mut response);
+    }
     if trusted == Trusted::EdgeSigned {
         response.headers_mut().insert(forwarded::GATEWAY.clone(), HeaderValue::from_static("1"));
     }
@@ -142,7 +147,7 @@ fn visitor(incoming: &Incoming, peer: Peer, trusted: Trusted) -> Visitor {
 
 /// The one host that a request is for (RFC 9112 section 3.2): one Host field in HTTP/1.1, and nothing in the target that
 /// says otherwise.
-fn authority<B>(request: &Request<B>) -> Result<String, Problem> {
+fn authority<B>(request: &Request<B>, version: Version) -> Result<String, Problem> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.to_str().map_err(|_| Problem::BadRequest)?),
@@ -152,7 +157,7 @@ fn authority<B>(request: &Request<B>) -> Result<String, Problem> {
     let named = request.uri().authority().map(http::uri::Authority::as_str);
     let authority = match (named, host) {
         (Some(named), Some(host)) if named.eq_ignore_ascii_case(host) => named,
-        (Some(named), None) if request.version() == Version::HTTP_2 => named,
+        (Some(named), None) if version == Version::HTTP_2 => named,
         (None, Some(host)) => host,
         _ => return Err(Problem::BadRequest),
     };

@@ -9,3 +9,4 @@ mod hold;
 mod http2;
 mod messages;
 mod sites;
+mod websocket;
