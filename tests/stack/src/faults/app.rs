@@ -16,10 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How many requests of `/work` are worked on at once, and how long each takes: 1,000 a second.
+/// How many requests of `/work/MS` are worked on at once, each for that many milliseconds.
 pub const WORKERS: usize = 10;
-/// See [`WORKERS`].
-pub const WORK: Duration = Duration::from_millis(10);
 
 /// The running app; dropped, it dies with all its connections.
 pub struct App {
@@ -85,11 +83,12 @@ async fn answer(
         let body = StreamBody::new(futures_util::stream::iter(chunks));
         return Ok(Response::new(Either::Right(body)));
     }
+    if let Some(ms) = path.strip_prefix("/work/").and_then(|n| n.parse().ok()) {
+        let _worker = workers.acquire().await;
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        return Ok(Response::new(Either::Left(Full::new(Bytes::from_static(b"done")))));
+    }
     match path {
-        "/work" => {
-            let _worker = workers.acquire().await;
-            tokio::time::sleep(WORK).await;
-        }
         // It takes nothing of the body for a long while.
         "/later" => tokio::time::sleep(Duration::from_secs(20)).await,
         _ => {

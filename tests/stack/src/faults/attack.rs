@@ -177,6 +177,11 @@ async fn connection(stream: TcpStream, attack: Attack, bytes: Arc<AtomicU64>, go
             bytes.fetch_add(round.len() as u64, Ordering::Relaxed);
         }
     };
+    // What it was told last is still to be read.
+    let writing = async {
+        writing.await;
+        tokio::time::sleep(Duration::from_millis(if attack.reads() { 500 } else { 0 })).await;
+    };
     tokio::select! {
         () = reading => {}
         () = writing => {}

@@ -220,8 +220,8 @@ pub struct Cost {
     pub memory: f64,
     /// p99 of good traffic meanwhile, in milliseconds.
     pub p99: f64,
-    /// Good requests that failed.
-    pub failed: usize,
+    /// Good requests, and how many of them failed.
+    pub good: (usize, usize),
 }
 
 /// Attacks for some seconds, with good traffic beside it.
@@ -241,18 +241,30 @@ pub async fn attacked(proxy: &Proxy, what: attack::Attack, seconds: u64) -> Cost
     let (defence, memory, good) = tokio::join!(attack::attack(proxy.http2, what, time), watched, good.run());
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     let cpu = (proxy.cpu() - cpu) / seconds as f64;
-    Cost { defence, cpu, memory, p99: good.p99(), failed: good.failed() }
+    Cost { defence, cpu, memory, p99: good.p99(), good: (good.sent, good.failed()) }
 }
 
-/// Goodput at the rate that the app can carry and at five times that, in answers a second within a second; and of the second the
-/// p99 until a 503 in milliseconds, and the outcome.
-pub async fn overload(proxy: &Proxy, seconds: u64) -> (f64, f64, f64, Outcome) {
+/// What comes of the rate that the app can carry, and then of five times that, from clients who leave after a second.
+pub async fn overload(proxy: &Proxy, target: &'static str, per_second: u32, seconds: u64) -> (Outcome, Outcome) {
     let patience = Duration::from_secs(1);
-    let pace = Pace { target: "/work", per_second: 1000, patience, ..Pace::good(proxy.http1, seconds) };
-    // The same number of seconds, and as many as the app can carry.
+    let pace = Pace { target, per_second, patience, ..Pace::good(proxy.http1, seconds) };
     let peak = pace.run().await;
-    let over = Pace { per_second: 5000, ..pace }.run().await;
-    #[expect(clippy::cast_precision_loss, reason = "requests a second")]
-    let rate = |outcome: &Outcome| outcome.count(200) as f64 / seconds as f64;
-    (rate(&peak), rate(&over), over.quantile(503, 0.99), over)
+    (peak, Pace { per_second: 5 * per_second, ..pace }.run().await)
+}
+
+/// What comes of 200 requests a second whose app is killed for one second of four.
+///
+/// # Errors
+/// The app can't be started again.
+pub async fn app_killed(proxy: &Proxy, app: app::App) -> Result<(Outcome, app::App), String> {
+    let address = app.address;
+    let again = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(app);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        app::App::on(address).await
+    };
+    let (outcome, app) =
+        tokio::join!(Pace { patience: Duration::from_secs(20), ..Pace::good(proxy.http1, 4) }.run(), again);
+    Ok((outcome, app.map_err(|e| e.to_string())?))
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
@@ -167,6 +168,12 @@ impl Proxy {
         }
     }
 
+    /// Lines that the gateway has logged, of the newest that are kept.
+    #[must_use]
+    pub fn lines(&self) -> usize {
+        self.gateway().map_or(0, Gateway::lines)
+    }
+
     /// Its processes.
     fn pids(&self) -> Vec<u32> {
         let pid = match &self.running {
@@ -208,7 +215,7 @@ impl Drop for Proxy {
 fn run(kind: Kind, folder: &Path, descriptors: Option<u32>) -> Result<Running, String> {
     let config = folder.join("config");
     if kind == Kind::Gateway {
-        let mut binary = gateway::build(&Toolchain::workspace(), &|_| {})?;
+        let mut binary = binary()?;
         if let Some(descriptors) = descriptors {
             let script = folder.join("limited");
             let text = format!("#!/bin/sh\nulimit -n {descriptors}\nexec {} \"$@\"\n", binary.display());
@@ -227,6 +234,12 @@ fn run(kind: Kind, folder: &Path, descriptors: Option<u32>) -> Result<Running, S
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().map(Running::Peer).map_err(|e| e.to_string())
+}
+
+/// The gateway's binary, built once.
+fn binary() -> Result<PathBuf, String> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BINARY.get_or_init(|| gateway::build(&Toolchain::workspace(), &|_| {})).clone()
 }
 
 fn gateway_config(setup: &Setup, address: SocketAddr) -> String {
