@@ -115,7 +115,7 @@ impl Proxy {
     /// It is not installed or does not start.
     pub fn start(kind: Kind, setup: &Setup) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|e| e.to_string())?;
-        let free = || Ok::<_, std::io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?);
+        let free = || TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let (http1, http2) = (free().map_err(|e| e.to_string())?, free().map_err(|e| e.to_string())?);
         let http2 = if kind == Kind::Gateway { http1 } else { http2 };
         let text = match kind {

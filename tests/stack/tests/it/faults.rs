@@ -11,6 +11,8 @@ use stack::faults::{self, Hole, Slow, SlowHeads};
 use stack::frames::{Client, frame, get, kind};
 use tokio::net::TcpStream;
 
+use crate::answer::send;
+use crate::own::Own;
 use crate::site::Site;
 
 cases![
@@ -22,6 +24,7 @@ cases![
     more_than_the_app_can_carry on Native,
     few_file_descriptors on Native,
     an_unused_http2_connection_ends on Native,
+    a_bucket_that_cannot_be_reached on Native,
 ];
 
 /// The gateway before an app of a case's own.
@@ -152,4 +155,20 @@ async fn an_unused_http2_connection_ends(_: &Site) {
     client.send(&get(1, "/later")).await.expect("sent");
     let stays = async { while client.next().await.is_some() {} };
     assert!(tokio::time::timeout(Duration::from_secs(4), stays).await.is_err(), "it is closed in use");
+}
+
+async fn a_bucket_that_cannot_be_reached(site: &Site) {
+    let app = site.stack.addresses.app.trim_start_matches("http://");
+    let credentials = &site.stack.credentials.files.bucket;
+    let own = Own::start(
+        site,
+        &format!(
+            "[[site]]\nhosts = [\"*\"]\napp = \"{app}\"\n\
+             [bucket.user-files]\nurl = \"http://127.0.0.1:1/user-files\"\ncredentials_file = {credentials:?}"
+        ),
+    );
+    let answer = send(own.get("/listen/tide")).await;
+    assert_eq!(answer.status, 302, "{}", answer.head());
+    assert!(answer.field("location").starts_with("http://127.0.0.1:1/user-files/"), "{}", answer.head());
+    assert_eq!(send(own.get("/api/health")).await.status, 200);
 }
