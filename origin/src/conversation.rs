@@ -22,6 +22,12 @@ const BUFFER: usize = 64 << 10;
 /// HTTP/2: what one stream and one connection may have in flight towards us, in bytes.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// HTTP/2: requests of one connection at once, and what waits of one answer for a client that reads slowly, in bytes. Their product is
+/// what one connection can make us hold.
+const STREAMS: u32 = 100;
+const SEND_BUFFER: usize = 64 << 10;
+/// HTTP/2: how long a connection that is told to end because it is not used may take to.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// A connection as its requests see it.
 #[derive(Clone, Debug)]
@@ -104,11 +110,14 @@ where
     let head_within = core.gateway.config.timeouts.head.0;
     let switched = Switched::default();
     let connection = Connection { peer, switched: switched.clone(), place: Arc::new(place) };
+    let place = Arc::clone(&connection.place);
     let service = service_fn(move |request| {
         let (core, connection) = (Arc::clone(&core), connection.clone());
+        let open = connection.place.request();
         async move {
             let answered = panics::caught(service::serve(&core, &connection, request)).await;
-            Ok::<_, Infallible>(answered.unwrap_or_else(|panic| service::panicked(&panic)))
+            let response = answered.unwrap_or_else(|panic| service::panicked(&panic));
+            Ok::<_, Infallible>(response.map(|body| body.holding(open)))
         }
     });
     let ended = if http2 {
@@ -118,10 +127,20 @@ where
             .enable_connect_protocol()
             .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BUFFER);
         let connection = builder.serve_connection(TokioIo::new(io), service);
-        // It is told at once; what it sends before it has heard of that is answered (RFC 9113 section 6.8).
-        until(drain.begun(), connection, http2::Connection::graceful_shutdown).await
+        // When we drain it is told at once; what it sends before it has heard of that is answered (RFC 9113 section 6.8). The service
+        // holds the place, too. hyper has no time for a head in HTTP/2, and none for a connection without requests.
+        let unused = |time| place.unused(2, time);
+        let over = async {
+            tokio::select! { () = drain.begun() => {}, () = unused(head_within) => {} }
+        };
+        tokio::select! {
+            ended = until(over, connection, http2::Connection::graceful_shutdown) => ended,
+            () = unused(2 * head_within + LEAVE) => Ok(()),
+        }
     } else {
         let guarded = Guard::new(io, max_head, peer.address, switched);
         let mut builder = http1::Builder::new();
@@ -139,16 +158,16 @@ where
     }
 }
 
-/// Drives a connection; from `drained` on, `wind_down` has it end after the requests in flight.
+/// Drives a connection; when it is `over`, `wind_down` tells it to end after the requests in flight.
 async fn until<C: Future>(
-    drained: impl Future<Output = ()>,
+    over: impl Future<Output = ()>,
     connection: C,
     wind_down: impl FnOnce(Pin<&mut C>),
 ) -> C::Output {
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => ended,
-        () = drained => {
+        () = over => {
             wind_down(connection.as_mut());
             connection.await
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 use tokio::task::JoinSet;
@@ -13,6 +13,9 @@ use crate::listen::{Identity, Listener, Name, Stream};
 use crate::metrics::{self, Event};
 use crate::upstream::Pool;
 use crate::{conversation, redirect, telemetry};
+
+/// How often it is said that no connection can be accepted.
+const TELL: Duration = Duration::from_secs(10);
 
 /// What did not end in time, and was cut off.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,6 +98,7 @@ async fn accept(core: Arc<Core>, name: Name, identity: Option<Arc<Identity>>, so
             tracing::debug!(client.address = %stream.peer(), "closed: limits.connections are open");
         }
     };
+    let mut told = None;
     loop {
         tokio::select! {
             biased;
@@ -102,8 +106,11 @@ async fn accept(core: Arc<Core>, name: Name, identity: Option<Arc<Identity>>, so
             accepted = listener.accept() => match accepted {
                 Ok(stream) => take(stream),
                 Err(error) => {
-                    // Out of descriptors, most likely: waiting is better than spinning.
-                    tracing::warn!(%error, "cannot accept a connection");
+                    // Out of descriptors, most likely: waiting is better than spinning, and saying so once in a while is enough.
+                    if told.is_none_or(|at: Instant| at.elapsed() > TELL) {
+                        told = Some(Instant::now());
+                        tracing::warn!(%error, "cannot accept a connection");
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },

@@ -9,6 +9,7 @@ use crate::config::{Config, Site};
 use crate::drain::Drain;
 use crate::health::Health;
 use crate::limits::connections::Connections;
+use crate::limits::descriptors;
 use crate::metrics::Metrics;
 use crate::sites::Sites;
 use crate::store::EntryStore;
@@ -41,7 +42,10 @@ impl Gateway {
     #[must_use]
     pub fn new(config: Config, draining: Drain) -> Arc<Self> {
         let limits = &config.limits;
-        let connections = Connections::new(limits.connections as usize, limits.connections_per_client as usize);
+        let connections = Connections::new(
+            descriptors::connections(limits.connections as usize),
+            limits.connections_per_client as usize,
+        );
         let apps = upstream::of_sites(&config.sites, limits, &config.timeouts);
         Arc::new(Self {
             connections,

@@ -154,6 +154,12 @@ impl Gateway {
         self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().find(|l| fits(l)).cloned()
     }
 
+    /// How many log lines are kept.
+    #[must_use]
+    pub fn lines(&self) -> usize {
+        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The access-log line of a request, as soon as it is there; at most 5 s.
     #[must_use]
     pub fn record(&self, request_id: &str) -> Option<Value> {

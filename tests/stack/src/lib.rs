@@ -4,6 +4,8 @@
 
 pub mod bucket;
 mod configuration;
+pub mod faults;
+pub mod frames;
 pub mod gateway;
 pub mod keys;
 pub mod load;
