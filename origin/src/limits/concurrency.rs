@@ -16,6 +16,9 @@ const WINDOW: Duration = Duration::from_millis(200);
 const ANSWERS: u32 = 20;
 /// How much longer than the best an answer may take before the limit sinks.
 const TOLERANCE: f64 = 2.0;
+/// Seconds within which an answer is never too late, however fast the best were: under a burst of fast answers what grows is the
+/// wait for a core of this machine, of which shedding gives nobody more.
+const SOON: f64 = 0.05;
 /// The share of the distance by which the best drifts up towards what is usual, a window: an app that has become slower is
 /// believed in time. While requests are refused, slowness is more likely our own queue, and is believed much later.
 const DRIFT: f64 = 0.02;
@@ -116,7 +119,7 @@ impl Window {
         let drift = if refused.swap(false, Ordering::Relaxed) { DRIFT_REFUSING } else { DRIFT };
         let known = self.best > 0.0 && usual >= self.best;
         self.best = if known { (usual - self.best).mul_add(drift, self.best) } else { usual };
-        let gradient = (self.best * TOLERANCE / usual.max(1e-6)).clamp(0.5, 1.0);
+        let gradient = ((self.best * TOLERANCE).max(SOON) / usual.max(1e-6)).clamp(0.5, 1.0);
         let grown = self.limit.mul_add(gradient, self.limit.sqrt());
         // What was not asked for has not been shown to be possible.
         if gradient < 1.0 || f64::from(self.peak) * 2.0 >= self.limit {
@@ -185,6 +188,24 @@ mod tests {
         assert!((3900..=4100).contains(&refused), "{refused}");
         // 32 in the app are 22 in its queue: a wait of about 20 ms instead of a second.
         assert!(limit <= 150, "{limit}");
+    }
+
+    #[test]
+    fn a_burst_of_fast_answers_is_not_shed() {
+        let start = Instant::now();
+        let concurrency = Concurrency::new(2000, start);
+        // Alone an answer takes 0.2 ms; 400 at once take 20 ms each, which is the same 20,000 a second.
+        for window in 0..100_u64 {
+            let in_flight = if window < 5 { 1 } else { 400 };
+            let took = Duration::from_micros(if window < 5 { 200 } else { 20_000 });
+            for n in 0..50 {
+                let now = start + Duration::from_millis(window * 250 + n * 5);
+                let permits: Vec<_> = (0..in_flight).map_while(|_| concurrency.enter()).collect();
+                assert_eq!(permits.len(), in_flight, "window {window}");
+                permits.into_iter().for_each(|permit| permit.answered(now, now + took));
+            }
+        }
+        assert_eq!(concurrency.limit(), 2000);
     }
 
     #[test]
