@@ -1,4 +1,4 @@
-//! A closed loop of keep-alive connections, for benchmarks that count the CPU of who serves, and what `/proc` says of it.
+//! A closed loop of keep-alive connections, for benchmarks that count the CPU of who serves.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,26 +67,4 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Empty<Bytes>>, Strin
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     tokio::spawn(connection);
     Ok(sender)
-}
-
-/// User and system time that a process has used, in seconds; `None` where `/proc` does not tell.
-#[must_use]
-pub fn cpu_seconds(pid: u32) -> Option<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in brackets, may hold anything; the fields after it are numbers.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    // Linux counts in hundredths of a second on every machine that this runs on.
-    Some((user + system) / 100.0)
-}
-
-/// Resident memory of a process in bytes, now and at its peak.
-#[must_use]
-pub fn resident_bytes(pid: u32) -> Option<(u64, u64)> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let field = |name: &str| -> Option<u64> {
-        let line = status.lines().find(|l| l.starts_with(name))?;
-        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
-    };
-    Some((field("VmRSS:")?, field("VmHWM:")?))
 }

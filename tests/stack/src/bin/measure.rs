@@ -8,7 +8,8 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use stack::load::{Load, cpu_seconds, resident_bytes};
+use stack::load::Load;
+use stack::process::{cpu_seconds, memory};
 use stack::report::{Case, Report};
 use stack::toolchain::Toolchain;
 use stack::{Edge, Listeners, Options, Ports, Stack};
@@ -100,16 +101,14 @@ async fn measure() -> Result<Report, String> {
         eprintln!("measure  round {round} of {ROUNDS}");
     }
     for subject in &subjects {
-        if let Some((_, peak)) = resident_bytes(subject.pid) {
-            #[expect(clippy::cast_precision_loss, reason = "megabytes")]
-            report.cases.push(Case {
-                name: "peak resident memory".to_owned(),
-                subject: subject.name.to_owned(),
-                unit: "MiB".to_owned(),
-                less_is_better: true,
-                samples: vec![peak as f64 / f64::from(1 << 20)],
-            });
-        }
+        #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+        report.cases.push(Case {
+            name: "peak resident memory".to_owned(),
+            subject: subject.name.to_owned(),
+            unit: "MiB".to_owned(),
+            less_is_better: true,
+            samples: vec![memory(&[subject.pid]).peak as f64 / f64::from(1 << 20)],
+        });
     }
     native.stop().await;
     worker.stop().await;

@@ -1,11 +1,8 @@
 //! Chromium, for the tests with a real browser: the machine's own, from the distribution, whose security updates it gets.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
-use super::{Error, Progress, command::run};
+use super::{Error, Progress, apt};
 
 const REMEDY: &str =
     "Install the package `chromium` (on Debian: `apt install chromium`), or name the program in the variable CHROMIUM.";
@@ -23,19 +20,10 @@ pub fn chromium(progress: &Progress<'_>) -> Result<PathBuf, Error> {
     if let Some(found) = find(std::env::var_os("CHROMIUM").map(PathBuf::from).as_deref(), &folders)? {
         return Ok(found);
     }
-    if rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists() {
-        let what = "installing the package chromium with apt-get";
-        progress(&format!("browser  {what} (once, about 1 min) …"));
-        let apt = |arguments: &[&str]| {
-            let mut apt = Command::new("apt-get");
-            run(apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"), what, REMEDY, progress)
-        };
-        // A fresh machine has no lists of packages; where that fails, the lists that are there may do.
-        let _ = apt(&["update", "--quiet"]);
-        apt(&["install", "--yes", "--quiet", "--no-install-recommends", "chromium"])?;
-        if let Some(found) = find(None, &folders)? {
-            return Ok(found);
-        }
+    if apt::install("browser", "chromium", REMEDY, progress)?
+        && let Some(found) = find(None, &folders)?
+    {
+        return Ok(found);
     }
     Err(Error::Missing { what: "looking for a browser".to_owned(), program: "chromium".to_owned(), remedy: REMEDY })
 }

@@ -5,6 +5,7 @@
 //! `build/`; git ignores all three. A second call finds out from stamps that all is there, and runs no program for it. Calls
 //! at the same time, of threads or of processes, wait for each other on `.tools/lock`.
 
+mod apt;
 mod assets;
 mod cargo_programs;
 mod chromium;
@@ -22,6 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use apt::program;
 pub use assets::{Assets, MAX_FILE_BYTES, MAX_FILES, MAX_RULES, headers_file, publish};
 pub use chromium::chromium;
 pub use error::Error;
