@@ -18,6 +18,8 @@ pub struct Load {
     pub address: SocketAddr,
     /// Path and query.
     pub target: String,
+    /// Fields besides Host.
+    pub fields: Vec<(String, String)>,
     /// Connections, each with one request at a time.
     pub connections: usize,
     /// Requests in all; the load ends by itself.
@@ -45,7 +47,10 @@ impl Load {
 async fn worker(load: Load, left: Arc<AtomicU64>) -> Result<(), String> {
     let mut sender = connect(load.address).await?;
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-        let request = Request::get(&load.target).header("host", load.address.to_string());
+        let mut request = Request::get(&load.target).header("host", load.address.to_string());
+        for (name, value) in &load.fields {
+            request = request.header(name, value);
+        }
         let request = request.body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
         sender.ready().await.map_err(|e| e.to_string())?;
         let response = sender.send_request(request).await.map_err(|e| e.to_string())?;

@@ -86,8 +86,13 @@ async fn measure() -> Result<Report, String> {
         for (name, target) in tasks {
             for (subject, case) in subjects.iter().zip(&mut cases) {
                 let requests = if subject.name.starts_with("workerd") { REQUESTS / 5 } else { REQUESTS };
-                let load =
-                    Load { address: subject.address, target: target.to_owned(), connections: CONNECTIONS, requests };
+                let load = Load {
+                    address: subject.address,
+                    target: target.to_owned(),
+                    fields: Vec::new(),
+                    connections: CONNECTIONS,
+                    requests,
+                };
                 let before = cpu_seconds(subject.pid).ok_or("the process is gone")?;
                 load.run().await.map_err(|e| format!("{name}, {}: {e}", subject.name))?;
                 let used = cpu_seconds(subject.pid).ok_or("the process is gone")? - before;

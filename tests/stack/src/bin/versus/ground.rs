@@ -35,7 +35,11 @@ pub(crate) struct Ground {
 
 impl Ground {
     /// Builds, installs and starts it. A Pingora that does not build is only complained of.
-    pub(crate) fn prepare(proxies: &[Proxy], progress: &Progress<'_>) -> Result<(Self, Vec<String>), String> {
+    pub(crate) fn prepare(
+        proxies: &[Proxy],
+        quick: bool,
+        progress: &Progress<'_>,
+    ) -> Result<(Self, Vec<String>), String> {
         let root = Toolchain::workspace();
         let find = |name: &str, package: &str| {
             program("versus", name, package, REMEDY, progress).map_err(|error| error.to_string())
@@ -45,7 +49,8 @@ impl Ground {
         let (h2load, nginx) = (find("h2load", "nghttp2-client")?, find("nginx", "nginx")?);
         for proxy in proxies {
             let program = match proxy {
-                Proxy::Origin | Proxy::OriginSigned => stack::gateway::build(&root, progress)?,
+                Proxy::Origin | Proxy::OriginSigned if quick => stack::gateway::build(&root, progress)?,
+                Proxy::Origin | Proxy::OriginSigned => stack::gateway::build_release(&root, progress)?,
                 Proxy::Nginx => nginx.clone(),
                 Proxy::Haproxy => find("haproxy", "haproxy")?,
                 Proxy::Caddy => find("caddy", "caddy")?,

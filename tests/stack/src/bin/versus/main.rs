@@ -23,6 +23,9 @@ use ground::Ground;
 use parts::{Bench, Part, Size};
 use peer::Proxy;
 
+/// Idle connections of a quick run.
+const QUICK_IDLE: usize = 50;
+
 /// Measures the gateway beside other proxies, and writes docs/benchmarks/versus.json, .md and .svg.
 #[derive(Parser)]
 #[command(
@@ -57,12 +60,23 @@ struct Arguments {
     /// Idle connections to hold
     #[arg(long, default_value_t = 10_000)]
     idle: usize,
-    /// Where to write
-    #[arg(long, value_name = "FOLDER", default_value = "docs/benchmarks")]
-    out: PathBuf,
-    /// One short round of everything, without Pingora, written nowhere unless --out says so
+    /// Where to write; without it only a run of everything writes, to docs/benchmarks
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// One short round of everything, without Pingora
     #[arg(long)]
     quick: bool,
+}
+
+impl Arguments {
+    /// Whether its figures may stand for the whole comparison.
+    fn is_everything(&self) -> bool {
+        let (sizes, parts) = (Size::value_variants(), Part::value_variants());
+        !self.quick
+            && self.only.is_empty()
+            && sizes.iter().all(|size| self.sizes.contains(size))
+            && parts.iter().all(|part| self.parts.contains(part))
+    }
 }
 
 fn main() -> ExitCode {
@@ -90,7 +104,7 @@ fn versus(arguments: &Arguments) -> Result<Vec<String>, String> {
         [] => Proxy::value_variants().to_vec(),
         only => only.to_vec(),
     };
-    let (ground, mut failures) = Ground::prepare(&proxies, &progress)?;
+    let (ground, mut failures) = Ground::prepare(&proxies, arguments.quick, &progress)?;
     let mut report = Report::new(
         "versus",
         "What do the gateway and other proxies need for the same work?",
@@ -98,22 +112,18 @@ fn versus(arguments: &Arguments) -> Result<Vec<String>, String> {
     );
     report.versions.extend(ground.versions());
     // Room for what else a process has open.
-    let idle = arguments.idle.min(usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(500));
-    if idle < arguments.idle {
-        failures.push(format!(
-            "{} of {} idle connections: the limit of open files is {files}",
-            arguments.idle - idle,
-            arguments.idle
-        ));
+    let room = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(500);
+    let wanted = if arguments.quick { QUICK_IDLE } else { arguments.idle };
+    if room < wanted {
+        failures.push(format!("{} of {wanted} idle connections: the limit of open files is {files}", wanted - room));
     }
-    let out =
-        if arguments.out.is_absolute() { arguments.out.clone() } else { Toolchain::workspace().join(&arguments.out) };
-    let writes = !arguments.quick || arguments.out != PathBuf::from("docs/benchmarks");
+    let usual = arguments.is_everything().then(|| Toolchain::workspace().join("docs/benchmarks"));
+    let out = arguments.out.clone().or(usual);
     let mut bench = Bench {
         proxies: ground.ready(&proxies),
         sizes: arguments.sizes.clone(),
         rounds: if arguments.quick { 1 } else { arguments.rounds.max(1) },
-        idle: if arguments.quick { idle.min(50) } else { idle },
+        idle: wanted.min(room),
         quick: arguments.quick,
         ground: &ground,
         report,
@@ -122,8 +132,9 @@ fn versus(arguments: &Arguments) -> Result<Vec<String>, String> {
     bench.check()?;
     for part in Part::value_variants().iter().filter(|part| arguments.parts.contains(part)) {
         bench.run(*part)?;
-        if writes {
-            write(&bench.report, &out).map_err(|e| format!("{}: {e}", out.display()))?;
+        if let Some(out) = &out {
+            write(&bench.report, out).map_err(|e| format!("{}: {e}", out.display()))?;
+            eprintln!("versus   written to {}", out.display());
         }
     }
     println!("{}", bench.report.comparison());
