@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
 use crate::gateway::{self, Gateway};
-use crate::load::{cpu_seconds, resident_bytes};
+use crate::process::{self, cpu_seconds};
 use crate::toolchain::Toolchain;
 
 /// Which program.
@@ -193,7 +193,7 @@ impl Proxy {
     /// Resident memory in MiB.
     #[must_use]
     pub fn memory(&self) -> f64 {
-        let bytes: u64 = self.pids().into_iter().filter_map(resident_bytes).map(|(now, _)| now).sum();
+        let bytes = process::memory(&self.pids()).resident;
         #[expect(clippy::cast_precision_loss, reason = "mebibytes")]
         let mebibytes = bytes as f64 / f64::from(1 << 20);
         mebibytes

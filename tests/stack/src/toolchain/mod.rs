@@ -28,6 +28,7 @@ use std::{
 pub use assets::{Assets, MAX_FILE_BYTES, MAX_FILES, MAX_RULES, headers_file, publish};
 pub use caddy::caddy;
 pub use chromium::chromium;
+pub use debian::program;
 pub use error::Error;
 pub use pebble::pebble;
 pub use worker::{Bundle, MAX_GZIPPED_BYTES, Worker};
