@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::acme::Validity;
-use crate::health::Health;
+use crate::gateway::Gateway;
 use crate::listen::Identity;
+use crate::metrics::Certificate;
 
 /// From when on a certificate's end is worth a warning.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -15,6 +16,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const LOOK: Duration = Duration::from_secs(60);
 /// Certificates that are named in one day's warnings.
 const NAMED: usize = 20;
+/// Certificates that metrics have a series for: there may be as many as creators.
+const MEASURED: usize = 100;
 
 /// Where a certificate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +55,24 @@ impl Expiry {
     }
 }
 
-/// Warns once a day of what ends soon, and tells the monitor where it is a file's, for as long as the runtime lives. A
-/// creator's domain that has moved elsewhere is no trouble of the site's.
-pub(crate) async fn watch(identity: Arc<Identity>, health: Health) {
+/// Warns once a day of what ends soon, tells the monitor where it is a file's, and metrics of the soonest, for as long as the runtime
+/// lives. A creator's domain that has moved elsewhere is no trouble of the site's.
+pub(crate) async fn watch(identity: Arc<Identity>, gateway: Arc<Gateway>) {
     let mut looks = tokio::time::interval(LOOK);
     let mut said: Option<SystemTime> = None;
     loop {
         looks.tick().await;
         let now = SystemTime::now();
-        let mut soon: Vec<Expiry> = identity.expiries().into_iter().filter(|expiry| expiry.is_soon(now)).collect();
-        health.set_expiring(soon.iter().any(|expiry| expiry.source == Source::File));
+        let mut all = identity.expiries();
+        // Those of files first: there are as many as the operator has written.
+        all.sort_by_key(|expiry| (expiry.source == Source::Acme, expiry.validity.not_after));
+        let measured = all
+            .iter()
+            .take(MEASURED)
+            .map(|expiry| Certificate { name: expiry.name.clone(), not_after: expiry.validity.not_after });
+        gateway.metrics.set_certificates(measured.collect());
+        let mut soon: Vec<Expiry> = all.into_iter().filter(|expiry| expiry.is_soon(now)).collect();
+        gateway.health.set_expiring(soon.iter().any(|expiry| expiry.source == Source::File));
         if soon.is_empty() || said.is_some_and(|said| now.duration_since(said).is_ok_and(|since| since < DAY)) {
             continue;
         }

@@ -67,7 +67,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
         tokio::spawn(gateway.health.clone().watch());
         if let Some(identity) = &identity {
             tokio::spawn(Arc::clone(identity).watch());
-            tokio::spawn(expiry::watch(Arc::clone(identity), gateway.health.clone()));
+            tokio::spawn(expiry::watch(Arc::clone(identity), Arc::clone(&gateway)));
         }
         if let (Some(acme), Some(wishes)) = (acme, wishes) {
             tokio::spawn(acme.run(wishes));
