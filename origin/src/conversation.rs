@@ -142,16 +142,15 @@ where
             () = unused(2 * head_within + LEAVE) => Ok(()),
         }
     } else {
-        let guarded = Guard::new(io, max_head, peer.address, switched);
+        let guarded = Guard::new(io, max_head, head_within, peer.address, switched, Arc::clone(&place));
         let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(head_within)
-            .max_header_size(max_head)
-            .max_buf_size(max_head.max(BUFFER));
+        builder.max_header_size(max_head).max_buf_size(max_head.max(BUFFER));
         let connection = builder.serve_connection(TokioIo::new(guarded), service).with_upgrades();
-        // It can't be told before its next answer.
-        until(drain.lingered(), connection, http1::UpgradeableConnection::graceful_shutdown).await
+        // It can't be told that we drain before its next answer. The service and the guard hold the place, too.
+        let over = async {
+            tokio::select! { () = drain.lingered() => {}, () = place.unused(3, head_within) => {} }
+        };
+        until(over, connection, http1::UpgradeableConnection::graceful_shutdown).await
     };
     if let Err(error) = ended {
         tracing::debug!(client.address = %peer.address, %error, "the connection broke off");

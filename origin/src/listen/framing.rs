@@ -108,6 +108,15 @@ impl Framing {
         matches!(self.state, State::ChunkSize | State::Chunk(_) | State::ChunkEnd(_) | State::Trailers)
     }
 
+    /// Whether a head has begun that has not ended.
+    pub(crate) const fn in_head(&self) -> bool {
+        match self.state {
+            State::Start { .. } => !self.line.is_empty(),
+            State::Fields => true,
+            _ => false,
+        }
+    }
+
     /// Whether a message has ended and none has begun.
     pub(crate) const fn is_between(&self) -> bool {
         matches!(self.state, State::Start { .. }) && self.line.is_empty()

@@ -3,6 +3,8 @@
 //! On an offence in a head hyper gets a byte that no head can hold, so that it answers 400 and closes; an offence in a body
 //! breaks the body off. Nothing of what was offending is passed on.
 //!
+//! A head that has begun has its time, too: past it the client is told 408. hyper's own timer would be set anew for every request.
+//!
 //! Where a connection ends in the middle of a message, what still comes is taken for a while (RFC 9112 section 9.6): a
 //! socket that is closed with unread bytes resets the connection, and the client may lose the answer that says why.
 
@@ -17,11 +19,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Framing, Offence};
+use crate::limits::connections::Place;
 use crate::metrics::{self, Event};
 
 /// For how long, and how many bytes of, what comes after the last answer is taken.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 16 << 20;
+
+/// What a client is told whose head does not come in time, in place of hyper's 400.
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// How hyper's own answer begins.
+const HYPERS: &[u8] = b"HTTP/1.1 400 ";
 
 /// A connection's bytes, guarded until it switches to another protocol.
 pub(crate) struct Guard<I> {
@@ -34,7 +42,21 @@ pub(crate) struct Guard<I> {
     pending: Option<Offence>,
     /// Whether a head is over the limit, which hyper refuses.
     over: bool,
+    /// How long a head may take.
+    head_within: Duration,
+    /// A head that has begun.
+    head: Option<Head>,
+    /// What is still to be said of [`TOO_SLOW`].
+    too_slow: Option<&'static [u8]>,
+    place: Arc<Place>,
     linger: Linger,
+}
+
+/// A head that has begun and is waited for.
+struct Head {
+    until: Pin<Box<tokio::time::Sleep>>,
+    /// The connection is in use.
+    _open: Arc<Place>,
 }
 
 /// What is done with the bytes after the last answer.
@@ -60,8 +82,15 @@ impl Switched {
 }
 
 impl<I> Guard<I> {
-    /// Guards a new connection. `max_head` bounds a head, in bytes.
-    pub(crate) fn new(io: I, max_head: usize, client: IpAddr, switched: Switched) -> Self {
+    /// Guards a new connection. `max_head` bounds a head, in bytes, and `head_within` the time from its first byte to its last.
+    pub(crate) fn new(
+        io: I,
+        max_head: usize,
+        head_within: Duration,
+        client: IpAddr,
+        switched: Switched,
+        place: Arc<Place>,
+    ) -> Self {
         Self {
             io,
             framing: Framing::new(max_head),
@@ -70,6 +99,10 @@ impl<I> Guard<I> {
             ended: false,
             pending: None,
             over: false,
+            head_within,
+            head: None,
+            too_slow: None,
+            place,
             linger: Linger::Not,
         }
     }
@@ -84,6 +117,23 @@ impl<I> Guard<I> {
         }
         buf.put_slice(b"\0");
         Ok(())
+    }
+
+    /// Waits for more of a head that has begun; ready when it has had its time.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.framing.in_head() {
+            return Poll::Pending;
+        }
+        let (within, place) = (self.head_within, &self.place);
+        let head = self
+            .head
+            .get_or_insert_with(|| Head { until: Box::pin(tokio::time::sleep(within)), _open: place.request() });
+        ready!(head.until.as_mut().poll(cx));
+        self.head = None;
+        metrics::event(Event::Offence, "slow-head");
+        tracing::info!(client.address = %self.client, "the request's head did not come within timeouts.head");
+        (self.ended, self.too_slow) = (true, Some(TOO_SLOW));
+        Poll::Ready(())
     }
 
     /// Whether the client may be in the middle of something that nobody reads any more.
@@ -119,6 +169,17 @@ impl<I: AsyncRead + Unpin> Guard<I> {
     }
 }
 
+impl<I: AsyncWrite + Unpin> Guard<I> {
+    /// Says what is left of [`TOO_SLOW`].
+    fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(left) = self.too_slow.filter(|left| !left.is_empty()) {
+            let said = ready!(Pin::new(&mut self.io).poll_write(cx, left))?;
+            self.too_slow = left.get(said.max(1)..);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
@@ -132,8 +193,17 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
             return Poll::Ready(this.refuse(offence, buf));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-        match this.framing.follow(&buf.filled()[before..]) {
+        let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(cx, buf) else {
+            ready!(this.poll_head(cx));
+            buf.put_slice(b"\0");
+            return Poll::Ready(Ok(()));
+        };
+        read?;
+        let followed = this.framing.follow(&buf.filled()[before..]);
+        if !this.framing.in_head() {
+            this.head = None;
+        }
+        match followed {
             Ok(()) => Poll::Ready(Ok(())),
             // hyper has the same limit, and its own answer to it.
             Err((_, Offence::TooLarge)) => {
@@ -155,6 +225,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.too_slow.is_some() && buf.starts_with(HYPERS) {
+            return self.poll_too_slow(cx).map_ok(|()| buf.len());
+        }
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -174,6 +247,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<I> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.too_slow.is_some() && bufs.first().is_some_and(|first| first.starts_with(HYPERS)) {
+            return self.poll_too_slow(cx).map_ok(|()| bufs.iter().map(|buf| buf.len()).sum());
+        }
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
