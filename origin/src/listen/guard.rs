@@ -1,6 +1,6 @@
 //! Stands between the socket and hyper, and lets only strictly framed HTTP/1.1 requests by.
 //!
-//! On an offence in a head hyper gets a byte that no head can hold, so that it answers 400 and closes; an offence in a body
+//! On an offence in a head hyper gets bytes that no head can hold, so that it answers 400 and closes; an offence in a body
 //! breaks the body off. Nothing of what was offending is passed on.
 //!
 //! A head that has begun has its time, too: past it the client is told 408. hyper's own timer would be set anew for every request.
@@ -30,6 +30,9 @@ const LINGER_BYTES: usize = 16 << 20;
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// How hyper's own answer begins.
 const HYPERS: &[u8] = b"HTTP/1.1 400 ";
+
+/// What no head can hold, and an end: hyper does not look at the rest of a head before that is there.
+const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 
 /// A connection's bytes, guarded until it switches to another protocol.
 pub(crate) struct Guard<I> {
@@ -115,7 +118,7 @@ impl<I> Guard<I> {
         if self.framing.in_body() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, offence.as_str()));
         }
-        buf.put_slice(b"\0");
+        buf.put_slice(NO_HEAD);
         Ok(())
     }
 
@@ -195,7 +198,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
         let before = buf.filled().len();
         let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(cx, buf) else {
             ready!(this.poll_head(cx));
-            buf.put_slice(b"\0");
+            buf.put_slice(NO_HEAD);
             return Poll::Ready(Ok(()));
         };
         read?;

@@ -119,3 +119,16 @@ async fn a_head_that_does_not_end_is_told_so_and_a_silent_connection_ends() {
     assert_eq!((quiet.as_str(), used.as_str()), ("", ""), "nothing is said where nothing was asked");
     assert!(began.elapsed() >= Duration::from_secs(3));
 }
+
+#[tokio::test]
+async fn an_offence_in_the_second_part_of_a_head_is_told_too() {
+    let script = Script::new().await;
+    let gateway = Gateway::before(&script.app(), "");
+    let mut stream = gateway.connect().await;
+    for part in ["GET / HTTP/1.1\r\nhost: a\r\nx: 1\r\nna", "me : 2\r\n\r\n"] {
+        stream.write_all(part.as_bytes()).await.expect("written");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
+}
