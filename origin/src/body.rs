@@ -11,6 +11,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::access::Record;
+use crate::drain::Drain;
+use crate::limits::connections::Place;
 use crate::limits::upload::{Progress, Upload};
 use crate::store::Recorder;
 use crate::upstream::{Download, Lease};
@@ -19,6 +21,8 @@ use crate::upstream::{Download, Lease};
 pub struct Body {
     kind: Kind,
     record: Option<Box<Record>>,
+    /// The place of the connection that this goes to, held for as long as it does.
+    place: Option<Arc<Place>>,
 }
 
 enum Kind {
@@ -58,7 +62,7 @@ pub enum BodyError {
 
 impl Body {
     const fn of(kind: Kind) -> Self {
-        Self { kind, record: None }
+        Self { kind, record: None, place: None }
     }
 
     /// No bytes.
@@ -83,13 +87,14 @@ impl Body {
         Self::of(Kind::Upload(Box::new(Upload::new(incoming, most, least_rate))))
     }
 
-    /// An app's body, with the connection it comes on; it breaks off where no byte comes for `idle`.
-    pub(crate) fn upstream(incoming: Incoming, lease: Lease, idle: Duration) -> Self {
+    /// An app's body, with the connection it comes on; it breaks off where no byte comes for `idle`, and ends early with
+    /// `drain` where that is given.
+    pub(crate) fn upstream(incoming: Incoming, lease: Lease, idle: Duration, drain: Option<Drain>) -> Self {
         if incoming.is_end_stream() {
             lease.give_back();
             return Self::empty();
         }
-        Self::of(Kind::Download(Download::new(incoming, lease, idle)))
+        Self::of(Kind::Download(Download::new(incoming, lease, idle, drain)))
     }
 
     /// How far a client's body has come; `None` where there is none.
@@ -118,6 +123,12 @@ impl Body {
     #[must_use]
     pub fn own(body: axum::body::Body) -> Self {
         Self::of(Kind::Own(body))
+    }
+
+    /// Holds its connection's place until it ends.
+    pub(crate) fn holding(mut self, place: Arc<Place>) -> Self {
+        self.place = Some(place);
+        self
     }
 
     /// Has `record` written when this body ends.

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +10,10 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 use crate::gateway::Core;
 use crate::limits::connections::Place;
-use crate::listen::{self, Guard, Identity, Switched};
+use crate::listen::{self, Guard, Identity, Stream, Switched};
 use crate::metrics::{self, Event};
 use crate::trust::Peer;
 use crate::{panics, service};
@@ -26,6 +23,12 @@ const BUFFER: usize = 64 << 10;
 /// HTTP/2: what one stream and one connection may have in flight towards us, in bytes.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// HTTP/2: requests of one connection at once, and what waits of one answer for a client that reads slowly, in bytes. Their product is
+/// what one connection can make us hold.
+const STREAMS: u32 = 100;
+const SEND_BUFFER: usize = 64 << 10;
+/// HTTP/2: how long a connection that is told to end because it is not used may take to.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// A connection as its requests see it.
 #[derive(Clone, Debug)]
@@ -37,48 +40,53 @@ pub(crate) struct Connection {
     pub(crate) place: Arc<Place>,
 }
 
-/// Holds one connection to its end.
-pub(crate) async fn hold(
-    core: Arc<Core>,
-    identity: Option<Arc<Identity>>,
-    stream: TcpStream,
-    address: SocketAddr,
-    mut place: Place,
-) {
+/// Holds one connection to its end. Where there is no identity it is in clear text.
+pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, stream: Stream, mut place: Place) {
     metrics::count(|counts| counts.connections.add(1));
-    // Without it small answers wait for the peer's acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let address = address.ip().to_canonical();
+    let address = stream.peer();
+    if let Stream::Tcp(stream, _) = &stream {
+        // Without it small answers wait for the peer's acknowledgement.
+        let _ = stream.set_nodelay(true);
+    }
     let timeouts = &core.gateway.config.timeouts;
-    let Some(identity) = identity else {
-        let mut drain = core.gateway.draining.clone();
-        let http2 = tokio::select! {
-            begins = tokio::time::timeout(timeouts.head.0, begins_http2(&stream)) => begins.unwrap_or(false),
-            // It has said nothing yet, so nothing is lost.
-            () = draining(&mut drain) => return,
-        };
-        return converse(core, stream, Peer { address, certified: false, tls: false }, place, http2).await;
-    };
-    match identity.accept(stream, timeouts.handshake.0).await {
-        Ok(shaken) => {
-            metrics::count(|counts| counts.handshakes.add(1));
-            let peer = Peer { address, certified: shaken.certified, tls: true };
-            // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
-            if !peer.certified && !address.is_loopback() && !place.is_of(address) {
-                metrics::event(Event::ConnectionRefused, "connections-per-client");
-                return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
+    let clear = Peer { address, certified: false, tls: false };
+    match (stream, identity) {
+        (Stream::Tcp(stream, _), Some(identity)) => {
+            match identity.accept(stream, address, timeouts.handshake.0).await {
+                Ok(Some(shaken)) => {
+                    metrics::count(|counts| counts.handshakes.add(1));
+                    let peer = Peer { address, certified: shaken.certified, tls: true };
+                    // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
+                    if !peer.certified && !address.is_loopback() && !place.is_of(address) {
+                        metrics::event(Event::ConnectionRefused, "connections-per-client");
+                        return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
+                    }
+                    converse(core, shaken.stream, peer, place, shaken.http2).await;
+                }
+                // A CA has looked whether a name is ours.
+                Ok(None) => {}
+                Err(error) => {
+                    metrics::event(Event::Handshake, listen::why_no_handshake(&error));
+                    tracing::debug!(client.address = %address, %error, "no handshake");
+                }
             }
-            converse(core, shaken.stream, peer, place, shaken.http2).await;
         }
-        Err(error) => {
-            metrics::event(Event::Handshake, listen::why_no_handshake(&error));
-            tracing::debug!(client.address = %address, %error, "no handshake");
+        (stream, _) => {
+            let http2 = tokio::select! {
+                begins = tokio::time::timeout(timeouts.head.0, begins_http2(&stream)) => begins.unwrap_or(false),
+                // It has said nothing yet, so nothing is lost.
+                () = core.gateway.draining.lingered() => return,
+            };
+            match stream {
+                Stream::Tcp(stream, _) => converse(core, stream, clear, place, http2).await,
+                Stream::Unix(stream) => converse(core, stream, clear, place, http2).await,
+            }
         }
     }
 }
 
 /// Whether a client in clear text begins with HTTP/2's preface (RFC 9113 section 3.3); no method begins like it.
-async fn begins_http2(stream: &TcpStream) -> bool {
+async fn begins_http2(stream: &Stream) -> bool {
     let mut first = [0; 3];
     loop {
         match stream.peek(&mut first).await {
@@ -98,17 +106,20 @@ async fn converse<I>(core: Arc<Core>, io: I, peer: Peer, place: Place, http2: bo
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut drain = core.gateway.draining.clone();
+    let drain = core.gateway.draining.clone();
     let max_head = usize::try_from(core.gateway.config.limits.head.0).unwrap_or(BUFFER);
     let head_within = core.gateway.config.timeouts.head.0;
     let switched = Switched::default();
     let connection = Connection { peer, switched: switched.clone(), place: Arc::new(place) };
+    let place = Arc::clone(&connection.place);
     let service = service_fn(move |request| {
         let (core, connection) = (Arc::clone(&core), connection.clone());
+        let open = connection.place.request();
         async move {
             let mut serving = pin!(service::serve(&core, &connection, request));
             let answered = poll_fn(|cx| panics::poll(serving.as_mut(), cx)).await;
-            Ok::<_, Infallible>(answered.unwrap_or_else(|panic| service::panicked(&panic)))
+            let response = answered.unwrap_or_else(|panic| service::panicked(&panic));
+            Ok::<_, Infallible>(response.map(|body| body.holding(open)))
         }
     });
     let ended = if http2 {
@@ -118,9 +129,20 @@ where
             .enable_connect_protocol()
             .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BUFFER);
         let connection = builder.serve_connection(TokioIo::new(io), service);
-        until_drained(connection, http2::Connection::graceful_shutdown, &mut drain).await
+        // When we drain it is told at once; what it sends before it has heard of that is answered (RFC 9113 section 6.8). The service
+        // holds the place, too. hyper has no time for a head in HTTP/2, and none for a connection without requests.
+        let unused = |time| place.unused(2, time);
+        let over = async {
+            tokio::select! { () = drain.begun() => {}, () = unused(head_within) => {} }
+        };
+        tokio::select! {
+            ended = until(over, connection, http2::Connection::graceful_shutdown) => ended,
+            () = unused(2 * head_within + LEAVE) => Ok(()),
+        }
     } else {
         let guarded = Guard::new(io, max_head, peer.address, switched);
         let mut builder = http1::Builder::new();
@@ -130,31 +152,26 @@ where
             .max_header_size(max_head)
             .max_buf_size(max_head.max(BUFFER));
         let connection = builder.serve_connection(TokioIo::new(guarded), service).with_upgrades();
-        until_drained(connection, http1::UpgradeableConnection::graceful_shutdown, &mut drain).await
+        // It can't be told before its next answer.
+        until(drain.lingered(), connection, http1::UpgradeableConnection::graceful_shutdown).await
     };
     if let Err(error) = ended {
         tracing::debug!(client.address = %peer.address, %error, "the connection broke off");
     }
 }
 
-/// Drives a connection; when the gateway drains, `wind_down` tells it to end after the requests in flight.
-async fn until_drained<C: Future>(
+/// Drives a connection; when it is `over`, `wind_down` tells it to end after the requests in flight.
+async fn until<C: Future>(
+    over: impl Future<Output = ()>,
     connection: C,
     wind_down: impl FnOnce(Pin<&mut C>),
-    drain: &mut watch::Receiver<bool>,
 ) -> C::Output {
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => ended,
-        () = draining(drain) => {
+        () = over => {
             wind_down(connection.as_mut());
             connection.await
         }
     }
-}
-
-/// Ends when draining begins.
-pub(crate) async fn draining(drain: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, which it is only at the very end.
-    let _ = drain.wait_for(|begun| *begun).await;
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Site};
+use crate::drain::Drain;
 use crate::health::Health;
 use crate::limits::connections::Connections;
+use crate::limits::descriptors;
 use crate::metrics::Metrics;
 use crate::sites::Sites;
 use crate::store::EntryStore;
@@ -24,7 +26,7 @@ pub struct Gateway {
     /// What the health endpoints say.
     pub health: Health,
     /// Whether we are going down.
-    pub draining: watch::Receiver<bool>,
+    pub draining: Drain,
     /// Whether an operator has us out of the rotation: we serve, and say that we are not ready.
     pub resting: AtomicBool,
     /// What has been counted.
@@ -38,9 +40,12 @@ pub struct Gateway {
 impl Gateway {
     /// From a checked configuration.
     #[must_use]
-    pub fn new(config: Config, draining: watch::Receiver<bool>) -> Arc<Self> {
+    pub fn new(config: Config, draining: Drain) -> Arc<Self> {
         let limits = &config.limits;
-        let connections = Connections::new(limits.connections as usize, limits.connections_per_client as usize);
+        let connections = Connections::new(
+            descriptors::connections(limits.connections as usize),
+            limits.connections_per_client as usize,
+        );
         let apps = upstream::of_sites(&config.sites, limits, &config.timeouts);
         Arc::new(Self {
             connections,
@@ -72,4 +77,8 @@ impl Gateway {
 pub(crate) struct Core {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) pool: Pool,
+    /// The connections from downstream.
+    pub(crate) connections: TaskTracker,
+    /// Those of them that have switched to another protocol.
+    pub(crate) upgraded: TaskTracker,
 }

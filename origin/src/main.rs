@@ -3,12 +3,14 @@
 //! Exit codes: 0 served and drained, or the configuration is good; 1 it could not start; 2 wrong usage; 78 the
 //! configuration is wrong (`EX_CONFIG` of sysexits.h), so that a unit can tell it from a crash.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use origin::acme::{Outcome, import_caddy};
 use origin::config::{self, Config};
-use origin::run;
+use origin::handover::Inheritance;
+use origin::run::{self, RunError};
 
 /// The gateway behind the edge: TLS, trust, cache, routing to the apps, health and object URLs.
 #[derive(Parser)]
@@ -18,6 +20,9 @@ use origin::run;
     after_help = "Examples:
   origin check-config /etc/origin/origin.toml    say what is wrong with a configuration, and serve nothing
   origin serve --config /etc/origin/origin.toml  serve until SIGTERM, then drain
+  origin import-caddy /var/lib/caddy/.local/share/caddy
+                                                 take over Caddy's certificates of creators' domains
+  kill -HUP PID                                  have a new process take over, with the file as it is then
 
 docs/configuration.md describes every key."
 )]
@@ -40,42 +45,86 @@ enum Command {
         #[arg(value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         file: PathBuf,
     },
+    /// Take over the certificates that Caddy has had by ACME; exit 1 where one of them is refused
+    ImportCaddy {
+        /// Caddy's data folder, or the folder `certificates` in it
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// The configuration, whose [acme] says where they go
+        #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        config: PathBuf,
+    },
+}
+
+/// What the operator is told, and the exit code.
+struct Failure {
+    said: String,
+    code: u8,
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::CheckConfig { file } => match load(&file) {
-            Ok(config) => {
-                println!(
-                    "{}: good; {} site(s), {} bucket(s)",
-                    file.display(),
-                    config.sites.len(),
-                    config.buckets.len()
-                );
-                ExitCode::SUCCESS
+    let (done, file) = match Arguments::parse().command {
+        Command::CheckConfig { file } => (check(&file), file),
+        Command::Serve { config } => (serve(&config), config),
+        Command::ImportCaddy { folder, config } => (import(&folder, &config), folder),
+    };
+    match done {
+        Ok(said) => {
+            if let Some(said) = said {
+                println!("{}: {said}", file.display());
             }
-            Err(code) => code,
-        },
-        Command::Serve { config } => match load(&config).map(run::run) {
-            Ok(Ok(())) => ExitCode::SUCCESS,
-            Ok(Err(error)) => {
-                eprintln!("origin: {error}");
-                ExitCode::FAILURE
-            }
-            Err(code) => code,
-        },
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{}", failure.said);
+            ExitCode::from(failure.code)
+        }
     }
 }
 
-fn load(file: &std::path::Path) -> Result<Config, ExitCode> {
-    let config_error = ExitCode::from(78);
-    let config = config::load(file).map_err(|error| {
-        eprintln!("{error}");
-        config_error
-    })?;
-    run::check_identity(&config).map_err(|error| {
-        eprintln!("{}: {error}", file.display());
-        config_error
-    })?;
+fn check(file: &Path) -> Result<Option<String>, Failure> {
+    let config = load(file)?;
+    Ok(Some(format!("good; {} site(s), {} bucket(s)", config.sites.len(), config.buckets.len())))
+}
+
+fn serve(file: &Path) -> Result<Option<String>, Failure> {
+    let start = |error: RunError| Failure { said: format!("origin: {error}"), code: 1 };
+    let mut inheritance = Inheritance::take().map_err(|error| start(error.into()))?;
+    let served = load(file).and_then(|config| run::run(config, file, &mut inheritance).map_err(start));
+    if let Err(failure) = &served {
+        inheritance.failed(&failure.said);
+    }
+    served.map(|()| None)
+}
+
+/// Says what became of each name, one a line.
+fn import(folder: &Path, file: &Path) -> Result<Option<String>, Failure> {
+    let failed = |said: String, code| Failure { said: format!("origin: {said}"), code };
+    let nobody = "no site has acme_ask, so nobody would show these certificates";
+    let acme = load(file)?.acme.ok_or_else(|| failed(nobody.to_owned(), 78))?;
+    let all = import_caddy(folder, &acme).map_err(|error| failed(error.to_string(), 1))?;
+    let (mut taken, mut refused) = (0, 0);
+    for one in &all {
+        let day = |time| humantime::format_rfc3339_seconds(time);
+        match &one.outcome {
+            Outcome::Taken(until) => {
+                taken += 1;
+                println!("{}: taken over from {}, good until {}", one.name, one.ca, day(*until));
+            }
+            Outcome::Kept(until) => println!("{}: kept ours, which is good until {}", one.name, day(*until)),
+            Outcome::Refused(why) => {
+                refused += 1;
+                println!("{}: refused ({}): {why}", one.name, one.ca);
+            }
+        }
+    }
+    let said = format!("{taken} taken over, {} kept, {refused} refused", all.len() - taken - refused);
+    if refused == 0 { Ok(Some(said)) } else { Err(Failure { said, code: 1 }) }
+}
+
+fn load(file: &Path) -> Result<Config, Failure> {
+    let wrong = |said| Failure { said, code: 78 };
+    let config = config::load(file).map_err(|error| wrong(error.to_string()))?;
+    run::check_identity(&config).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
     Ok(config)
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cache::{Fields, Index, Meta, PrimaryKey, Store, Stored, Timestamp};
 use contract::Problem;
 use edge::{Answer, Exchange, FieldsMut, Head, Host};
-use http::header::{CONNECTION, HOST, TE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 
@@ -161,7 +161,7 @@ impl Host for Native<'_> {
             let upgrade = upgrade.ok_or(Problem::AppInvalid)?;
             self.connection.switched.set();
             lease.detach();
-            return Ok(switch(response, upgrade, Arc::clone(&self.connection.place)));
+            return Ok(switch(self.core, response, upgrade, Arc::clone(&self.connection.place)));
         }
         let (mut parts, body) = response.into_parts();
         let handoff = parts.headers.get(&forwarded::HANDOFF).cloned();
@@ -169,10 +169,11 @@ impl Host for Native<'_> {
         if let Some(handoff) = handoff {
             return self.hand_off(&handoff, read, parts.headers);
         }
+        let drain = is_event_stream(&parts.headers).then(|| self.gateway.draining.clone());
         Ok(Answer {
             status: parts.status.as_u16(),
             fields: HeaderFields(parts.headers),
-            body: Body::upstream(body, lease, timeouts.idle.0),
+            body: Body::upstream(body, lease, timeouts.idle.0, drain),
         })
     }
 
@@ -263,15 +264,24 @@ fn takes_trailers(te: &HeaderValue) -> bool {
     te.to_str().is_ok_and(|te| cache::fields::list_members(te).any(|m| m.eq_ignore_ascii_case("trailers")))
 }
 
+/// Whether an answer is a stream of events without an end, whose client comes back when it ends (HTML section 9.2).
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    const TYPE: &[u8] = b"text/event-stream";
+    let of_type =
+        |value: &HeaderValue| value.as_bytes().get(..TYPE.len()).is_some_and(|t| t.eq_ignore_ascii_case(TYPE));
+    !headers.contains_key(CONTENT_LENGTH) && headers.get(CONTENT_TYPE).is_some_and(of_type)
+}
+
 /// Joins the two connections once the client's has switched too. It keeps its `place` among the open ones.
 fn switch(
+    core: &Core,
     mut response: Response<hyper::body::Incoming>,
     downstream: hyper::upgrade::OnUpgrade,
     place: Arc<Place>,
 ) -> Answer<HeaderFields, Body> {
     let upstream = hyper::upgrade::on(&mut response);
     let started = Instant::now();
-    tokio::spawn(async move {
+    core.upgraded.spawn(async move {
         let _place = place;
         let joined = async {
             let (downstream, upstream) = tokio::try_join!(downstream, upstream)?;

@@ -116,8 +116,9 @@ pub(crate) async fn serve(
         response.headers_mut().insert(forwarded::GATEWAY.clone(), HeaderValue::from_static("1"));
     }
     let rest = [Problem::BadRequest, Problem::BodyTooLarge, Problem::RequestTimeout].map(Problem::as_str);
-    if rest.contains(&record.reason) && version < Version::HTTP_2 {
-        // Where the next request would begin is not sure, or a long way off.
+    let last = gateway.draining.has_begun() && answer.status != StatusCode::SWITCHING_PROTOCOLS;
+    if (rest.contains(&record.reason) || last) && version < Version::HTTP_2 {
+        // We drain; or where the next request would begin is not sure, or a long way off.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered = Instant::now();
@@ -177,7 +178,7 @@ fn visitor(incoming: &Incoming, peer: Peer, trusted: Trusted) -> Visitor {
 
 /// The one host that a request is for (RFC 9112 section 3.2): one Host field in HTTP/1.1, and nothing in the target that
 /// says otherwise.
-fn authority<B>(request: &Request<B>, version: Version) -> Result<String, Problem> {
+pub(crate) fn authority<B>(request: &Request<B>, version: Version) -> Result<String, Problem> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.to_str().map_err(|_| Problem::BadRequest)?),

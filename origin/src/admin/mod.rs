@@ -11,7 +11,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-pub use listener::Listener;
+pub(crate) use listener::serve;
 
 use crate::gateway::Gateway;
 use refusal::Refusal;

@@ -20,7 +20,7 @@ use crate::upstream::UpstreamState;
 type Our = State<Arc<Gateway>>;
 
 pub(super) async fn readyz(State(gateway): Our) -> (StatusCode, &'static str) {
-    if *gateway.draining.borrow() {
+    if gateway.draining.has_begun() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else if gateway.resting.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "drained by POST /drain\n")

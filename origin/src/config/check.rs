@@ -11,7 +11,10 @@ use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Liste
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
-use super::{Config, Fault, Written, app, bucket};
+use super::{Config, Fault, Written, acme, app, bucket};
+
+/// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
+const SOCKET_PATH: usize = 107;
 
 pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     let mut faults = Vec::new();
@@ -40,6 +43,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         timeouts: &file.timeouts,
     };
     let sites = sites(file.site, &given, &mut faults);
+    let acme = acme::check(file.acme, &mut faults).filter(|_| sites.iter().any(|site| site.acme_ask.is_some()));
     let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
     if !faults.is_empty() {
         return Err(faults);
@@ -48,6 +52,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         listen,
         tls: file.tls,
         edge,
+        acme,
         admin,
         cache: file.cache,
         compress: file.compress,
@@ -72,7 +77,18 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
     for (n, address) in section.http.iter().enumerate() {
         loopback(&format!("listen.http[{n}]"), *address, faults);
     }
-    if https.is_empty() && section.http.is_empty() {
+    if let Some(path) = &section.unix
+        && (!path.is_absolute() || path.as_os_str().len() > SOCKET_PATH)
+    {
+        faults.push(Fault::new(
+            "listen.unix",
+            format!(
+                "`{}` is not where a socket can be: write a path of at most {SOCKET_PATH} bytes that begins with /, as in \"/run/origin/origin.sock\"",
+                path.display()
+            ),
+        ));
+    }
+    if https.is_empty() && section.http.is_empty() && section.unix.is_none() {
         faults.push(Fault::new(
             "listen",
             "nothing to listen on: add a [tls] section (then the default is port 443), or listen.http = [\"127.0.0.1:8080\"] for clear text on loopback",
@@ -85,7 +101,11 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
             format!("{cores} is out of range: write 1 to 256, or leave it out for all cores"),
         ));
     }
-    Listen { https, http: section.http, cores }
+    if !section.redirect.is_empty() && https.is_empty() {
+        faults
+            .push(Fault::new("listen.redirect", "has nowhere to send clients: add a [tls] section, for listen.https"));
+    }
+    Listen { https, http: section.http, redirect: section.redirect, unix: section.unix, cores }
 }
 
 fn admin(section: AdminSection, faults: &mut Vec<Fault>) -> Option<Admin> {
@@ -255,6 +275,15 @@ fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>)
                 None
             }
         };
+        let asked = acme::Asked {
+            tls: given.tls,
+            certificate: identity.is_some(),
+            paths: !section.paths.is_empty(),
+            trust: section.trust,
+        };
+        let acme_ask = section.acme_ask.as_deref().and_then(|url| {
+            asked.at(url).map_err(|what| faults.push(Fault::new(format!("site[{n}].acme_ask"), what))).ok()
+        });
         let own = section.limits.over(given.limits);
         if own != *given.limits {
             limits(&format!("site[{n}].limits"), &own, faults);
@@ -266,6 +295,7 @@ fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>)
             trust: section.trust,
             assets: section.assets,
             identity,
+            acme_ask,
             health: section.health,
             limits: own,
             timeouts: section.timeouts.over(given.timeouts),

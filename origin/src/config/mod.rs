@@ -3,8 +3,10 @@
 //! [`load`] gives a [`Config`] that holds only what is right, or every fault that was found, each naming key, value and what
 //! would be right. Nothing is on unless its section is there.
 
+mod acme;
 mod app;
 mod bucket;
+mod changes;
 mod check;
 mod section;
 mod site;
@@ -16,8 +18,10 @@ mod written;
 use std::fmt;
 use std::path::Path;
 
+pub use acme::Acme;
 pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
+pub use changes::changes;
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use token::Token;
@@ -33,6 +37,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// The edge's keys.
     pub edge: Option<Edge>,
+    /// Certificates on first use, where a site has `acme_ask`.
+    pub acme: Option<Acme>,
     /// The private listener.
     pub admin: Option<Admin>,
     /// The cache.

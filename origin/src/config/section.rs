@@ -8,6 +8,7 @@ use std::time::Duration;
 use contract::signature::{Keys, Window};
 use serde::{Deserialize, Serialize};
 
+use super::acme::AcmeSection;
 use super::bucket::BucketSection;
 use super::site::SiteSection;
 use super::token::Token;
@@ -21,6 +22,8 @@ pub(super) struct File {
     pub(super) listen: ListenSection,
     pub(super) tls: Option<Tls>,
     pub(super) edge: Option<EdgeSection>,
+    #[serde(default)]
+    pub(super) acme: AcmeSection,
     pub(super) admin: Option<AdminSection>,
     #[serde(default)]
     pub(super) cache: Cache,
@@ -42,6 +45,9 @@ pub(super) struct ListenSection {
     pub(super) https: Option<Vec<SocketAddr>>,
     #[serde(default)]
     pub(super) http: Vec<SocketAddr>,
+    #[serde(default)]
+    pub(super) redirect: Vec<SocketAddr>,
+    pub(super) unix: Option<PathBuf>,
     pub(super) cores: Option<usize>,
 }
 
@@ -52,6 +58,10 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     /// Clear text, loopback only. Default: none.
     pub http: Vec<SocketAddr>,
+    /// Clear text, for redirects to https and a CA's challenges. Default: none.
+    pub redirect: Vec<SocketAddr>,
+    /// Clear text on a Unix socket. Default: none.
+    pub unix: Option<PathBuf>,
     /// Cores that serve, 1 to 256. Default: all of the machine's.
     pub cores: usize,
 }
@@ -194,7 +204,7 @@ pub struct Timeouts {
     pub hold: Span,
     /// For which one of several upstreams is ejected at first.
     pub ejected: Span,
-    /// For requests in flight after SIGTERM.
+    /// For requests in flight after SIGTERM, or after a new process has taken over.
     pub drain: Span,
 }
 

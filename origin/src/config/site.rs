@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use http::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::app::{App, AppSection, Protocol};
@@ -27,6 +28,7 @@ pub(super) struct SiteSection {
     pub(super) assets: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
+    pub(super) acme_ask: Option<String>,
     #[serde(default)]
     pub(super) health: HealthOwner,
     #[serde(default)]
@@ -136,6 +138,8 @@ pub struct Site {
     pub assets: Option<PathBuf>,
     /// A certificate of its own, where it does not show that of `[tls]`.
     pub identity: Option<KeyPair>,
+    /// Where its app says whether a name is one of its creators', whose certificates are then had by ACME.
+    pub acme_ask: Option<Uri>,
     /// Who answers `/api/health`.
     pub health: HealthOwner,
     /// `[limits]`, and what it has of its own of them.

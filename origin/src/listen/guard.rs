@@ -2,6 +2,9 @@
 //!
 //! On an offence in a head hyper gets a byte that no head can hold, so that it answers 400 and closes; an offence in a body
 //! breaks the body off. Nothing of what was offending is passed on.
+//!
+//! Where a connection ends in the middle of a message, what still comes is taken for a while (RFC 9112 section 9.6): a
+//! socket that is closed with unread bytes resets the connection, and the client may lose the answer that says why.
 
 use std::io;
 use std::net::IpAddr;
@@ -9,11 +12,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Framing, Offence};
 use crate::metrics::{self, Event};
+
+/// For how long, and how many bytes of, what comes after the last answer is taken.
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 16 << 20;
 
 /// A connection's bytes, guarded until it switches to another protocol.
 pub(crate) struct Guard<I> {
@@ -24,6 +32,17 @@ pub(crate) struct Guard<I> {
     ended: bool,
     /// An offence found in bytes of which the first were fine and have been passed on.
     pending: Option<Offence>,
+    /// Whether a head is over the limit, which hyper refuses.
+    over: bool,
+    linger: Linger,
+}
+
+/// What is done with the bytes after the last answer.
+enum Linger {
+    Not,
+    /// Until when, and how many bytes more.
+    Until(Pin<Box<tokio::time::Sleep>>, usize),
+    Done,
 }
 
 /// Set when a connection has switched to another protocol: from then on its bytes are not HTTP.
@@ -43,7 +62,16 @@ impl Switched {
 impl<I> Guard<I> {
     /// Guards a new connection. `max_head` bounds a head, in bytes.
     pub(crate) fn new(io: I, max_head: usize, client: IpAddr, switched: Switched) -> Self {
-        Self { io, framing: Framing::new(max_head), client, switched, ended: false, pending: None }
+        Self {
+            io,
+            framing: Framing::new(max_head),
+            client,
+            switched,
+            ended: false,
+            pending: None,
+            over: false,
+            linger: Linger::Not,
+        }
     }
 
     /// Ends the conversation: hyper says so to the client where it still can.
@@ -56,6 +84,38 @@ impl<I> Guard<I> {
         }
         buf.put_slice(b"\0");
         Ok(())
+    }
+
+    /// Whether the client may be in the middle of something that nobody reads any more.
+    fn cut_short(&self) -> bool {
+        self.over || self.ended || (!self.switched.is_set() && !self.framing.is_between())
+    }
+}
+
+impl<I: AsyncRead + Unpin> Guard<I> {
+    /// Takes what comes until the client ends, too, or had its time.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.linger, Linger::Not) {
+            let until = || Linger::Until(Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES);
+            self.linger = if self.cut_short() { until() } else { Linger::Done };
+        }
+        while let Linger::Until(until, left) = &mut self.linger {
+            let mut scrap = [0; 8 << 10];
+            let mut scrap = ReadBuf::new(&mut scrap);
+            let ended = match Pin::new(&mut self.io).poll_read(cx, &mut scrap) {
+                Poll::Ready(Ok(())) => scrap.filled().is_empty(),
+                Poll::Ready(Err(_)) => true,
+                Poll::Pending => {
+                    ready!(until.as_mut().poll(cx));
+                    true
+                }
+            };
+            *left = left.saturating_sub(scrap.filled().len());
+            if ended || *left == 0 || until.is_elapsed() {
+                self.linger = Linger::Done;
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -77,6 +137,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
             Ok(()) => Poll::Ready(Ok(())),
             // hyper has the same limit, and its own answer to it.
             Err((_, Offence::TooLarge)) => {
+                this.over = true;
                 this.switched.set();
                 Poll::Ready(Ok(()))
             }
@@ -92,7 +153,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Guard<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
@@ -102,7 +163,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Guard<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if matches!(self.linger, Linger::Not) {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        }
+        self.poll_linger(cx).map(Ok)
     }
 
     fn poll_write_vectored(

@@ -130,7 +130,7 @@ fn connections(out: &mut Families<'_>, gateway: &Gateway, cores: &Cores) -> fmt:
 }
 
 fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
-    let ready = u32::from(!gateway.resting.load(Ordering::Relaxed) && !*gateway.draining.borrow());
+    let ready = u32::from(!gateway.resting.load(Ordering::Relaxed) && !gateway.draining.has_begun());
     out.gauges("origin_ready", "1 while /readyz says so", [(none(), ready)])?;
     out.gauges("origin_cache_entries", "Answers in the cache", [(none(), gateway.store.entries())])?;
     out.gauges("origin_cache_bytes", "Bytes in the cache", [(none(), gateway.store.bytes())])?;

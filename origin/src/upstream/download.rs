@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::Lease;
 use crate::body::BodyError;
+use crate::drain::Drain;
 
 /// An app's body.
 pub(crate) struct Download {
@@ -20,14 +21,26 @@ pub(crate) struct Download {
     /// Made when there is something to wait for.
     alarm: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    /// Ready when an endless body should end.
+    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Download {
-    pub(crate) const fn new(incoming: Incoming, lease: Lease, idle: Duration) -> Self {
-        Self { incoming, lease: Some(lease), idle, alarm: None, waiting: false }
+    /// With `drain` it is a body without an end: it ends when the gateway drains.
+    pub(crate) fn new(incoming: Incoming, lease: Lease, idle: Duration, drain: Option<Drain>) -> Self {
+        let end = drain.map(|drain| Box::pin(drain.spread()) as Pin<Box<dyn Future<Output = ()> + Send>>);
+        Self { incoming, lease: Some(lease), idle, alarm: None, waiting: false, end }
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(end) = &mut self.end
+            && end.as_mut().poll(cx).is_ready()
+        {
+            // It may be polled once more, and its end is no longer to be asked.
+            self.end = Some(Box::pin(std::future::ready(())));
+            self.lease = None;
+            return Poll::Ready(None);
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             return self.wait(cx).map(|()| Some(Err(BodyError::Idle)));
         };

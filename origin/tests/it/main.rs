@@ -1,14 +1,21 @@
 //! The real gateway between scripted clients and scripted apps, so that every fault is exact.
 
+mod activation;
 mod admin;
 mod app;
 mod balance;
 mod compress;
+mod drain;
 mod faults;
 mod gateway;
+mod goaway;
 mod hold;
 mod http2;
+mod load;
 mod messages;
 mod own_faults;
+mod process;
+mod reload;
 mod sites;
+mod unix;
 mod websocket;

@@ -88,7 +88,8 @@ fn a_gateway_with_a_bug() {
     let Some(text) = std::env::var_os(CONFIG) else { return };
     let mut config = origin::config::parse(text.to_str().expect("text")).expect("a good configuration");
     config.sites.last_mut().expect("two sites").app.upstreams.clear();
-    origin::run::run(config).expect("it serves");
+    let mut inheritance = origin::handover::Inheritance::take().expect("nothing is handed to it");
+    origin::run::run(config, "none".as_ref(), &mut inheritance).expect("it serves");
 }
 
 #[tokio::test]
