@@ -1,6 +1,7 @@
 //! One connection from downstream: handshake, then HTTP/1.1 or HTTP/2 until either side ends it or the gateway drains.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +116,8 @@ where
         let (core, connection) = (Arc::clone(&core), connection.clone());
         let open = connection.place.request();
         async move {
-            let answered = panics::caught(service::serve(&core, &connection, request)).await;
+            let mut serving = pin!(service::serve(&core, &connection, request));
+            let answered = poll_fn(|cx| panics::poll(serving.as_mut(), cx)).await;
             let response = answered.unwrap_or_else(|panic| service::panicked(&panic));
             Ok::<_, Infallible>(response.map(|body| body.holding(open)))
         }

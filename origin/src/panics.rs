@@ -4,20 +4,26 @@
 //! The panic's place is said on standard error, where Rust says it.
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
-
-use futures_util::FutureExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use crate::metrics::{self, Event};
 
-/// What `handling` comes to; what its panic said, where it panics.
+/// What `handling` comes to; what its panic said, where it panics, and then it is not to be polled again.
 ///
-/// What it shares with other requests stays usable: locks are taken for a few lines at a time, and a poisoned one is taken all the same.
-pub(crate) async fn caught<T>(handling: impl Future<Output = T>) -> Result<T, String> {
-    AssertUnwindSafe(handling).catch_unwind().await.map_err(|panic| {
-        metrics::event(Event::Panic, "");
-        message(&*panic)
-    })
+/// It stays where it is: moved into a future around it, it would be copied, which costs more than all else here.
+///
+/// What it shares with other requests stays usable: locks are taken for a few lines at a time, and a poisoned one is taken all the
+/// same.
+pub(crate) fn poll<F: Future>(handling: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Result<F::Output, String>> {
+    match catch_unwind(AssertUnwindSafe(|| handling.poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => {
+            metrics::event(Event::Panic, "");
+            Poll::Ready(Err(message(&*panic)))
+        }
+    }
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -27,7 +33,14 @@ fn message(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::caught;
+    use super::poll;
+    use std::future::poll_fn;
+    use std::pin::pin;
+
+    async fn caught<T>(handling: impl Future<Output = T>) -> Result<T, String> {
+        let mut handling = pin!(handling);
+        poll_fn(|cx| poll(handling.as_mut(), cx)).await
+    }
 
     #[tokio::test]
     async fn what_a_panic_said_is_known() {

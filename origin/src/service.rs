@@ -1,6 +1,8 @@
 //! The data plane: one hyper service. Head ▸ site ▸ trust ▸ edge (if not yet done) ▸ cache ▸ app ▸ log.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use contract::{Problem, RequestId, Target, client, header, wants_json};
@@ -150,7 +152,8 @@ async fn answer(
     incoming: Incoming,
     record: &mut Record,
 ) -> edge::Answer<HeaderFields, Body> {
-    let answered = match panics::caught(pipeline::answer(native, exchange, incoming)).await {
+    let mut answering = pin!(pipeline::answer(native, exchange, incoming));
+    let answered = match poll_fn(|cx| panics::poll(answering.as_mut(), cx)).await {
         Ok(answered) => answered,
         Err(panic) => {
             tracing::error!(request.id = %exchange.id, panic, "a request's handling panicked");
