@@ -141,8 +141,7 @@ impl Run {
             self.note(&format!("{row}: connections held"), kind, "connections", false, float(slow.len()));
             let (good, ()) = tokio::join!(Pace::good(proxy.http1, 4).run(), async {
                 for _ in 0..4 {
-                    slow.drip();
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    slow.drip(Duration::from_secs(1)).await;
                 }
             });
             self.note(&format!("{row}: p99 of good traffic meanwhile"), kind, "ms", true, good.p99());
@@ -187,7 +186,7 @@ impl Run {
             let (peak, over) = faults::overload(&proxy, "/work/10", 1000, 6).await;
             let row = "13 five times what the app can carry";
             self.note(
-                &format!("{row}: answered of the first sixth of it"),
+                &format!("{row}: answered at a fifth of it"),
                 kind,
                 "% in 1 s",
                 false,

@@ -108,10 +108,15 @@ impl SlowHeads {
         self.open.is_empty()
     }
 
-    /// Sends a byte on each.
-    pub fn drip(&self) {
-        for stream in &self.open {
-            let _ = stream.try_write(b"a");
+    /// Sends a byte on each, one after another over that time.
+    pub async fn drip(&self, over: Duration) {
+        let began = Instant::now();
+        let some = self.open.len().div_ceil(100).max(1);
+        for (n, streams) in (1..).zip(self.open.chunks(some)) {
+            for stream in streams {
+                let _ = stream.try_write(b"a");
+            }
+            tokio::time::sleep_until(began + over * n / 100).await;
         }
     }
 

@@ -152,8 +152,14 @@ impl Proxy {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
-        if let Running::Peer(child) = &mut self.running {
-            let _ = child.wait();
+        // A process that is killed holds its port for a moment.
+        match &mut self.running {
+            Running::Peer(child) => drop(child.wait()),
+            Running::Gateway(gateway) => {
+                while !gateway.ended() {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+            }
         }
         self.running = run(self.kind, self.folder.path(), None)?;
         self.wait()
@@ -314,14 +320,14 @@ fn haproxy_config(setup: &Setup, http1: SocketAddr, http2: SocketAddr) -> String
     format!(
         "global\n\
          \x20   nbthread 2\n\
-         \x20   maxconn 9500\n\
+         \x20   maxconn 15000\n\
+         \x20   no strict-limits\n\
          defaults\n\
          \x20   mode http\n\
          \x20   timeout client 60s\n\
          \x20   timeout http-request {}ms\n\
          \x20   timeout connect {}ms\n\
          \x20   timeout server {}ms\n\
-         \x20   retries 0\n\
          frontend in\n\
          \x20   bind {http1} backlog 4096\n\
          \x20   bind {http2} proto h2\n\
@@ -330,6 +336,7 @@ fn haproxy_config(setup: &Setup, http1: SocketAddr, http2: SocketAddr) -> String
          backend app\n\
          \x20   server app {}\n\
          backend hole\n\
+         \x20   retries 0\n\
          \x20   server hole {}\n",
         setup.head.as_millis(),
         setup.connect.as_millis(),

@@ -61,7 +61,7 @@ async fn an_app_that_is_a_black_hole(_: &Site) {
 async fn slow_heads(_: &Site) {
     let (_app, proxy) = gateway(|setup| Setup { head: Duration::from_secs(3), ..setup }).await;
     let slow = SlowHeads::open(proxy.http1, 400).await;
-    slow.drip();
+    slow.drip(Duration::from_millis(100)).await;
     let good = Pace::good(proxy.http1, 1).run().await;
     assert_eq!((slow.len(), good.failed()), (400, 0));
     let closed = slow.closed(Duration::from_secs(20)).await.expect("closed");
