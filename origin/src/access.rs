@@ -10,6 +10,7 @@ use tracing::Level;
 
 use crate::address;
 use crate::body::BodyError;
+use crate::metrics::{self, Ended, Event};
 use crate::telemetry::{self, ACCESS};
 use crate::trust::Trusted;
 
@@ -33,6 +34,9 @@ pub struct Record {
     pub(crate) path: Box<str>,
     /// `HTTP/1.1` or `HTTP/2.0`.
     pub(crate) version: http::Version,
+    /// The number of its site, if there is one, and whether that serves it: by these it is counted.
+    pub(crate) site: Option<usize>,
+    pub(crate) admitted: bool,
     /// The status of the answer.
     pub(crate) status: u16,
     /// What the cache did.
@@ -63,6 +67,7 @@ impl Record {
         path: &str,
         version: http::Version,
     ) -> Self {
+        metrics::count(|counts| counts.begun.add(1));
         Self {
             started,
             answered: started,
@@ -73,6 +78,8 @@ impl Record {
             host: host.into(),
             path: path.into(),
             version,
+            site: None,
+            admitted: false,
             status: 0,
             cache: "none",
             reason: "",
@@ -99,15 +106,35 @@ impl Drop for Record {
     /// A receiver that has all bytes of a known length may never ask for the end, so an open end is complete unless the
     /// sender broke off. What a client did not take shows in the number of bytes.
     fn drop(&mut self) {
+        let total = self.started.elapsed();
+        self.count(total);
         if tracing::enabled!(target: ACCESS, Level::INFO) {
-            telemetry::line(|line| self.write(line));
+            telemetry::line(|line| self.write(line, total));
         }
     }
 }
 
 impl Record {
+    fn count(&self, total: Duration) {
+        metrics::count(|counts| {
+            counts.request(&Ended {
+                site: self.site,
+                trust: self.admitted.then_some(self.trust),
+                status: self.status,
+                cache: self.cache,
+                head: self.answered - self.started,
+                total,
+                bytes: self.bytes,
+                cut: self.end == End::Cut,
+            });
+            if !self.reason.is_empty() {
+                counts.event(Event::Problem, self.reason);
+            }
+        });
+    }
+
     /// The line. Only host and path may hold what JSON must escape.
-    fn write(&self, line: &mut Vec<u8>) {
+    fn write(&self, line: &mut Vec<u8>, total: Duration) {
         line.extend_from_slice(b"{\"timestamp\":\"");
         telemetry::timestamp(line);
         line.extend_from_slice(b"\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\"");
@@ -125,7 +152,7 @@ impl Record {
         plain(line, "cache", self.cache.as_bytes());
         plain(line, "reason", self.reason.as_bytes());
         millis(line, "duration.head_ms", self.answered - self.started);
-        millis(line, "duration.total_ms", self.started.elapsed());
+        millis(line, "duration.total_ms", total);
         line.extend_from_slice(b"}\n");
     }
 }
@@ -207,7 +234,7 @@ mod tests {
             http::Version::HTTP_11,
         );
         let mut line = Vec::new();
-        record.write(&mut line);
+        record.write(&mut line, Duration::ZERO);
         let json: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
         assert_eq!(json["url.path"], path);
         assert_eq!(json["network.protocol"], "HTTP/1.1");

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use crate::access::Record;
 use crate::drain::Drain;
+use crate::limits::connections::Place;
 use crate::limits::upload::{Progress, Upload};
 use crate::store::Recorder;
 use crate::upstream::{Download, Lease};
@@ -20,6 +21,8 @@ use crate::upstream::{Download, Lease};
 pub struct Body {
     kind: Kind,
     record: Option<Box<Record>>,
+    /// The place of the connection that this goes to, held for as long as it does.
+    place: Option<Arc<Place>>,
 }
 
 enum Kind {
@@ -59,7 +62,7 @@ pub enum BodyError {
 
 impl Body {
     const fn of(kind: Kind) -> Self {
-        Self { kind, record: None }
+        Self { kind, record: None, place: None }
     }
 
     /// No bytes.
@@ -120,6 +123,12 @@ impl Body {
     #[must_use]
     pub fn own(body: axum::body::Body) -> Self {
         Self::of(Kind::Own(body))
+    }
+
+    /// Holds its connection's place until it ends.
+    pub(crate) fn holding(mut self, place: Arc<Place>) -> Self {
+        self.place = Some(place);
+        self
     }
 
     /// Has `record` written when this body ends.

@@ -1,6 +1,7 @@
 //! One connection from downstream: handshake, then HTTP/1.1 or HTTP/2 until either side ends it or the gateway drains.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +13,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::gateway::Core;
 use crate::limits::connections::Place;
-use crate::listen::{Guard, Identity, Stream, Switched};
-use crate::service;
+use crate::listen::{self, Guard, Identity, Stream, Switched};
+use crate::metrics::{self, Event};
 use crate::trust::Peer;
+use crate::{panics, service};
 
 /// Bytes of a connection's read and write buffers at most, or a request's head, where that may be larger.
 const BUFFER: usize = 64 << 10;
 /// HTTP/2: what one stream and one connection may have in flight towards us, in bytes.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// HTTP/2: requests of one connection at once, and what waits of one answer for a client that reads slowly, in bytes. Their product is
+/// what one connection can make us hold.
+const STREAMS: u32 = 100;
+const SEND_BUFFER: usize = 64 << 10;
+/// HTTP/2: how long a connection that is told to end because it is not used may take to.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// A connection as its requests see it.
 #[derive(Clone, Debug)]
@@ -34,6 +42,7 @@ pub(crate) struct Connection {
 
 /// Holds one connection to its end. Where there is no identity it is in clear text.
 pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, stream: Stream, mut place: Place) {
+    metrics::count(|counts| counts.connections.add(1));
     let address = stream.peer();
     if let Stream::Tcp(stream, _) = &stream {
         // Without it small answers wait for the peer's acknowledgement.
@@ -42,17 +51,26 @@ pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, strea
     let timeouts = &core.gateway.config.timeouts;
     let clear = Peer { address, certified: false, tls: false };
     match (stream, identity) {
-        (Stream::Tcp(stream, _), Some(identity)) => match identity.accept(stream, timeouts.handshake.0).await {
-            Ok(shaken) => {
-                let peer = Peer { address, certified: shaken.certified, tls: true };
-                // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
-                if !peer.certified && !address.is_loopback() && !place.is_of(address) {
-                    return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
+        (Stream::Tcp(stream, _), Some(identity)) => {
+            match identity.accept(stream, address, timeouts.handshake.0).await {
+                Ok(Some(shaken)) => {
+                    metrics::count(|counts| counts.handshakes.add(1));
+                    let peer = Peer { address, certified: shaken.certified, tls: true };
+                    // Behind our zone's certificate are many clients, and on loopback a proxy of ours.
+                    if !peer.certified && !address.is_loopback() && !place.is_of(address) {
+                        metrics::event(Event::ConnectionRefused, "connections-per-client");
+                        return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");
+                    }
+                    converse(core, shaken.stream, peer, place, shaken.http2).await;
                 }
-                converse(core, shaken.stream, peer, place, shaken.http2).await;
+                // A CA has looked whether a name is ours.
+                Ok(None) => {}
+                Err(error) => {
+                    metrics::event(Event::Handshake, listen::why_no_handshake(&error));
+                    tracing::debug!(client.address = %address, %error, "no handshake");
+                }
             }
-            Err(error) => tracing::debug!(client.address = %address, %error, "no handshake"),
-        },
+        }
         (stream, _) => {
             let http2 = tokio::select! {
                 begins = tokio::time::timeout(timeouts.head.0, begins_http2(&stream)) => begins.unwrap_or(false),
@@ -93,9 +111,16 @@ where
     let head_within = core.gateway.config.timeouts.head.0;
     let switched = Switched::default();
     let connection = Connection { peer, switched: switched.clone(), place: Arc::new(place) };
+    let place = Arc::clone(&connection.place);
     let service = service_fn(move |request| {
         let (core, connection) = (Arc::clone(&core), connection.clone());
-        async move { Ok::<_, Infallible>(service::serve(&core, &connection, request).await) }
+        let open = connection.place.request();
+        async move {
+            let mut serving = pin!(service::serve(&core, &connection, request));
+            let answered = poll_fn(|cx| panics::poll(serving.as_mut(), cx)).await;
+            let response = answered.unwrap_or_else(|panic| service::panicked(&panic));
+            Ok::<_, Infallible>(response.map(|body| body.holding(open)))
+        }
     });
     let ended = if http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -104,37 +129,46 @@ where
             .enable_connect_protocol()
             .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BUFFER);
         let connection = builder.serve_connection(TokioIo::new(io), service);
-        // It is told at once; what it sends before it has heard of that is answered (RFC 9113 section 6.8).
-        until(drain.begun(), connection, http2::Connection::graceful_shutdown).await
+        // When we drain it is told at once; what it sends before it has heard of that is answered (RFC 9113 section 6.8). The service
+        // holds the place, too. hyper has no time for a head in HTTP/2, and none for a connection without requests.
+        let unused = |time| place.unused(2, time);
+        let over = async {
+            tokio::select! { () = drain.begun() => {}, () = unused(head_within) => {} }
+        };
+        tokio::select! {
+            ended = until(over, connection, http2::Connection::graceful_shutdown) => ended,
+            () = unused(2 * head_within + LEAVE) => Ok(()),
+        }
     } else {
-        let guarded = Guard::new(io, max_head, peer.address, switched);
+        let guarded = Guard::new(io, max_head, head_within, peer.address, switched, Arc::clone(&place));
         let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(head_within)
-            .max_header_size(max_head)
-            .max_buf_size(max_head.max(BUFFER));
+        builder.max_header_size(max_head).max_buf_size(max_head.max(BUFFER));
         let connection = builder.serve_connection(TokioIo::new(guarded), service).with_upgrades();
-        // It can't be told before its next answer.
-        until(drain.lingered(), connection, http1::UpgradeableConnection::graceful_shutdown).await
+        // It can't be told that we drain before its next answer. The service and the guard hold the place, too.
+        let over = async {
+            tokio::select! { () = drain.lingered() => {}, () = place.unused(3, head_within) => {} }
+        };
+        until(over, connection, http1::UpgradeableConnection::graceful_shutdown).await
     };
     if let Err(error) = ended {
         tracing::debug!(client.address = %peer.address, %error, "the connection broke off");
     }
 }
 
-/// Drives a connection; from `drained` on, `wind_down` has it end after the requests in flight.
+/// Drives a connection; when it is `over`, `wind_down` tells it to end after the requests in flight.
 async fn until<C: Future>(
-    drained: impl Future<Output = ()>,
+    over: impl Future<Output = ()>,
     connection: C,
     wind_down: impl FnOnce(Pin<&mut C>),
 ) -> C::Output {
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => ended,
-        () = drained => {
+        () = over => {
             wind_down(connection.as_mut());
             connection.await
         }

@@ -3,17 +3,20 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-use crate::conversation;
 use crate::gateway::{Core, Gateway};
 use crate::listen::{Identity, Listener, Name, Stream};
-use crate::telemetry;
+use crate::metrics::{self, Event};
 use crate::upstream::Pool;
+use crate::{conversation, redirect, telemetry};
+
+/// How often it is said that no connection can be accepted.
+const TELL: Duration = Duration::from_secs(10);
 
 /// What did not end in time, and was cut off.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +44,7 @@ pub(crate) fn start(
         });
         let identity = identity.cloned();
         let run = move || {
+            core.gateway.metrics.count_on_this_thread(&core.pool);
             let cut = runtime.block_on(serve(core, identity, own));
             // What was cut off is logged, too.
             drop(runtime);
@@ -57,8 +61,7 @@ pub(crate) fn start(
 async fn serve(core: Arc<Core>, identity: Option<Arc<Identity>>, own: Vec<(Name, Socket)>) -> Cut {
     let mut accepting = JoinSet::new();
     for (name, socket) in own {
-        let identity = identity.clone().filter(|_| name == Name::Https);
-        accepting.spawn(accept(Arc::clone(&core), identity, socket));
+        accepting.spawn(accept(Arc::clone(&core), name, identity.clone(), socket));
     }
     while accepting.join_next().await.is_some() {}
     core.connections.close();
@@ -76,18 +79,28 @@ async fn serve(core: Arc<Core>, identity: Option<Arc<Identity>>, own: Vec<(Name,
     Cut { connections: core.connections.len(), upgraded: core.upgraded.len() }
 }
 
-async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, socket: Socket) {
+async fn accept(core: Arc<Core>, name: Name, identity: Option<Arc<Identity>>, socket: Socket) {
     let listener = match Listener::new(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listening socket is lost"),
     };
     let take = |stream: Stream| match core.gateway.connections.enter() {
         Some(place) => {
-            core.connections.spawn(conversation::hold(Arc::clone(&core), identity.clone(), stream, place));
+            let (core, identity) = (Arc::clone(&core), identity.clone());
+            let tracker = core.connections.clone();
+            match name {
+                Name::Redirect => tracker.spawn(redirect::hold(core, identity, stream, place)),
+                Name::Https => tracker.spawn(conversation::hold(core, identity, stream, place)),
+                _ => tracker.spawn(conversation::hold(core, None, stream, place)),
+            };
         }
-        None => tracing::debug!(client.address = %stream.peer(), "closed: limits.connections are open"),
+        None => {
+            metrics::event(Event::ConnectionRefused, "connections");
+            tracing::debug!(client.address = %stream.peer(), "closed: limits.connections are open");
+        }
     };
     let mut drained = pin!(core.gateway.draining.begun());
+    let mut told = None;
     loop {
         tokio::select! {
             biased;
@@ -95,8 +108,11 @@ async fn accept(core: Arc<Core>, identity: Option<Arc<Identity>>, socket: Socket
             accepted = listener.accept() => match accepted {
                 Ok(stream) => take(stream),
                 Err(error) => {
-                    // Out of descriptors, most likely: waiting is better than spinning.
-                    tracing::warn!(%error, "cannot accept a connection");
+                    // Out of descriptors, most likely: waiting is better than spinning, and saying so once in a while is enough.
+                    if told.is_none_or(|at: Instant| at.elapsed() > TELL) {
+                        told = Some(Instant::now());
+                        tracing::warn!(%error, "cannot accept a connection");
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },

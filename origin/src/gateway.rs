@@ -1,13 +1,16 @@
 //! What all cores share, and what each has of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{Config, Site};
 use crate::drain::Drain;
 use crate::health::Health;
 use crate::limits::connections::Connections;
+use crate::limits::descriptors;
+use crate::metrics::Metrics;
 use crate::sites::Sites;
 use crate::store::EntryStore;
 use crate::upstream::{self, Pool};
@@ -24,6 +27,10 @@ pub struct Gateway {
     pub health: Health,
     /// Whether we are going down.
     pub draining: Drain,
+    /// Whether an operator has us out of the rotation: we serve, and say that we are not ready.
+    pub resting: AtomicBool,
+    /// What has been counted.
+    pub metrics: Metrics,
     /// The open connections.
     pub(crate) connections: Arc<Connections>,
     /// The app of each site, by the site's number.
@@ -35,15 +42,33 @@ impl Gateway {
     #[must_use]
     pub fn new(config: Config, draining: Drain) -> Arc<Self> {
         let limits = &config.limits;
-        let connections = Connections::new(limits.connections as usize, limits.connections_per_client as usize);
+        let connections = Connections::new(
+            descriptors::connections(limits.connections as usize),
+            limits.connections_per_client as usize,
+        );
+        let apps = upstream::of_sites(&config.sites, limits, &config.timeouts);
         Arc::new(Self {
             connections,
-            apps: upstream::of_sites(&config.sites, limits, &config.timeouts),
+            resting: AtomicBool::new(false),
+            metrics: Metrics::new(config.sites.len(), &apps),
+            apps,
             sites: Sites::new(config.sites.clone()),
             store: EntryStore::new(&config.cache),
             health: Health::new(&config.sites),
             config,
             draining,
+        })
+    }
+}
+
+impl Gateway {
+    /// Each app once, with the first site that it serves.
+    pub(crate) fn distinct_apps(&self) -> impl Iterator<Item = (&Site, &Arc<upstream::App>)> {
+        let mut known = Vec::new();
+        self.sites.all().iter().zip(&self.apps).filter(move |(_, app)| {
+            let new = !known.contains(&app.number());
+            known.push(app.number());
+            new
         })
     }
 }

@@ -26,6 +26,8 @@ const WITHIN: Duration = Duration::from_secs(2);
 pub struct Health {
     started: Instant,
     apps: Arc<[App]>,
+    /// Whether a certificate of a file is about to end.
+    expiring: Arc<AtomicBool>,
 }
 
 struct App {
@@ -53,6 +55,7 @@ struct Service<'a> {
 }
 
 const OPERATIONAL: &str = "Operational";
+const DEGRADED: &str = "Degraded";
 const ISSUES: &str = "Issues Detected";
 
 impl Health {
@@ -67,7 +70,7 @@ impl Health {
                 apps.push(App { app: site.app.clone(), hosts, up: AtomicBool::new(true) });
             }
         }
-        Self { started: Instant::now(), apps: apps.into() }
+        Self { started: Instant::now(), apps: apps.into(), expiring: Arc::default() }
     }
 
     /// Tries every app, for as long as the runtime lives.
@@ -84,10 +87,20 @@ impl Health {
         }
     }
 
+    /// Whether an app accepted a connection when it was last tried.
+    pub(crate) fn accepts(&self, app: &config::App) -> bool {
+        self.apps.iter().find(|known| known.app == *app).is_none_or(|known| known.up.load(Ordering::Relaxed))
+    }
+
+    /// Says whether a certificate of a file is about to end.
+    pub(crate) fn set_expiring(&self, expiring: bool) {
+        self.expiring.store(expiring, Ordering::Relaxed);
+    }
+
     /// The answer to the monitor: 200 as long as the site can serve, else 503.
     #[must_use]
     pub fn answer(&self, trusted: Trusted) -> Response<Bytes> {
-        let services: Vec<_> = self
+        let mut services: Vec<_> = self
             .apps
             .iter()
             .map(|app| Service {
@@ -97,8 +110,16 @@ impl Health {
             })
             .collect();
         let up = services.iter().all(|s| s.status == OPERATIONAL);
+        let expiring = self.expiring.load(Ordering::Relaxed);
+        if expiring {
+            services.push(Service { name: "certificates", sites: "", status: DEGRADED });
+        }
         let answer = Answer {
-            status: if up { OPERATIONAL } else { ISSUES },
+            status: match (up, expiring) {
+                (false, _) => ISSUES,
+                (true, true) => DEGRADED,
+                (true, false) => OPERATIONAL,
+            },
             via: trusted.as_str(),
             uptime_seconds: self.started.elapsed().as_secs(),
             services,

@@ -9,6 +9,7 @@
 //! `main.rs` is the way in, [`run`](run::run) the order of events, `service.rs` what happens to a request.
 
 pub mod access;
+pub mod acme;
 mod address;
 pub mod admin;
 mod assets;
@@ -18,13 +19,17 @@ pub mod config;
 mod conversation;
 mod cores;
 pub mod drain;
+mod expiry;
 mod forwarded;
 pub mod gateway;
 pub mod handover;
 pub mod health;
 mod limits;
 mod listen;
+pub mod metrics;
 mod native;
+mod panics;
+mod redirect;
 pub mod run;
 mod service;
 mod service_manager;

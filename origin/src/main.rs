@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use origin::acme::{Outcome, import_caddy};
 use origin::config::{self, Config};
 use origin::handover::Inheritance;
 use origin::run::{self, RunError};
@@ -19,6 +20,8 @@ use origin::run::{self, RunError};
     after_help = "Examples:
   origin check-config /etc/origin/origin.toml    say what is wrong with a configuration, and serve nothing
   origin serve --config /etc/origin/origin.toml  serve until SIGTERM, then drain
+  origin import-caddy /var/lib/caddy/.local/share/caddy
+                                                 take over Caddy's certificates of creators' domains
   kill -HUP PID                                  have a new process take over, with the file as it is then
 
 docs/configuration.md describes every key."
@@ -42,6 +45,15 @@ enum Command {
         #[arg(value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         file: PathBuf,
     },
+    /// Take over the certificates that Caddy has had by ACME; exit 1 where one of them is refused
+    ImportCaddy {
+        /// Caddy's data folder, or the folder `certificates` in it
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// The configuration, whose [acme] says where they go
+        #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        config: PathBuf,
+    },
 }
 
 /// What the operator is told, and the exit code.
@@ -54,6 +66,7 @@ fn main() -> ExitCode {
     let (done, file) = match Arguments::parse().command {
         Command::CheckConfig { file } => (check(&file), file),
         Command::Serve { config } => (serve(&config), config),
+        Command::ImportCaddy { folder, config } => (import(&folder, &config), folder),
     };
     match done {
         Ok(said) => {
@@ -82,6 +95,31 @@ fn serve(file: &Path) -> Result<Option<String>, Failure> {
         inheritance.failed(&failure.said);
     }
     served.map(|()| None)
+}
+
+/// Says what became of each name, one a line.
+fn import(folder: &Path, file: &Path) -> Result<Option<String>, Failure> {
+    let failed = |said: String, code| Failure { said: format!("origin: {said}"), code };
+    let nobody = "no site has acme_ask, so nobody would show these certificates";
+    let acme = load(file)?.acme.ok_or_else(|| failed(nobody.to_owned(), 78))?;
+    let all = import_caddy(folder, &acme).map_err(|error| failed(error.to_string(), 1))?;
+    let (mut taken, mut refused) = (0, 0);
+    for one in &all {
+        let day = |time| humantime::format_rfc3339_seconds(time);
+        match &one.outcome {
+            Outcome::Taken(until) => {
+                taken += 1;
+                println!("{}: taken over from {}, good until {}", one.name, one.ca, day(*until));
+            }
+            Outcome::Kept(until) => println!("{}: kept ours, which is good until {}", one.name, day(*until)),
+            Outcome::Refused(why) => {
+                refused += 1;
+                println!("{}: refused ({}): {why}", one.name, one.ca);
+            }
+        }
+    }
+    let said = format!("{taken} taken over, {} kept, {refused} refused", all.len() - taken - refused);
+    if refused == 0 { Ok(Some(said)) } else { Err(Failure { said, code: 1 }) }
 }
 
 fn load(file: &Path) -> Result<Config, Failure> {

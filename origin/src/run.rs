@@ -8,13 +8,14 @@ use std::{fs, io, process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+use crate::acme::{Acme, AcmeError};
 use crate::config::{Config, changes};
 use crate::cores::{self, Cut};
 use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
 use crate::handover::{self, Inheritance, Successor};
 use crate::listen::{self, Identity, Listening, Name, Opened};
-use crate::{admin, service_manager, telemetry, upstream};
+use crate::{admin, expiry, service_manager, telemetry, upstream};
 
 /// What ends the gateway before it serves.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum RunError {
     /// The certificate files are not usable.
     #[error(transparent)]
     Identity(#[from] listen::IdentityError),
+    /// Certificates on first use can't be had.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
     /// The system does not give what is needed.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -35,7 +39,7 @@ pub enum RunError {
 /// # Errors
 /// Names the key and the file.
 pub fn check_identity(config: &Config) -> Result<(), RunError> {
-    Identity::load(config)?;
+    Identity::load(config, None)?;
     Ok(())
 }
 
@@ -48,12 +52,13 @@ pub fn check_identity(config: &Config) -> Result<(), RunError> {
 /// Whatever keeps it from starting.
 pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result<(), RunError> {
     let text = read(file);
-    let identity = Identity::load(&config)?.map(Arc::new);
+    let (acme, wishes) = Acme::open(&config)?.unzip();
+    let identity = Identity::load(&config, acme.clone())?.map(Arc::new);
     let cores = config.listen.cores;
     let Opened { all: sockets, unwanted } = listen::open(&config, inheritance.sockets())?;
     let shares = listen::share(&sockets, cores)?;
 
-    let _flush = telemetry::start();
+    let _flush = telemetry::start()?;
     let drain_within = config.timeouts.drain.0;
     let (drain, draining) = Drain::new(drain_within);
     let gateway = Gateway::new(config, draining);
@@ -64,8 +69,13 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
         tokio::spawn(gateway.health.clone().watch());
         if let Some(identity) = &identity {
             tokio::spawn(Arc::clone(identity).watch());
+            tokio::spawn(expiry::watch(Arc::clone(identity), Arc::clone(&gateway)));
+        }
+        if let (Some(acme), Some(wishes)) = (acme, wishes) {
+            tokio::spawn(acme.run(wishes));
         }
         upstream::watch(&gateway.apps);
+        tokio::spawn(telemetry::watch());
         let (admin, leave) = serve_admin(&gateway, &sockets)?;
         let public = sockets.iter().filter(|l| l.name != Name::Admin).map(ToString::to_string);
         let addresses = public.collect::<Vec<_>>().join(" ");
@@ -108,12 +118,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
 fn serve_admin(gateway: &Arc<Gateway>, sockets: &[Listening]) -> io::Result<(String, oneshot::Sender<()>)> {
     let (leave, left) = oneshot::channel::<()>();
     let Some(private) = sockets.iter().find(|l| l.name == Name::Admin) else { return Ok((String::new(), leave)) };
-    let socket = private.sockets.first().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
-    socket.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(socket.into())?;
-    let served = axum::serve(listener, admin::router(Arc::clone(gateway)));
-    let served = served.with_graceful_shutdown(async { drop(left.await) });
-    tokio::spawn(served.into_future());
+    admin::serve(private, gateway, async { drop(left.await) })?;
     Ok((private.to_string(), leave))
 }
 

@@ -1,11 +1,13 @@
 //! The data plane: one hyper service. Head ▸ site ▸ trust ▸ edge (if not yet done) ▸ cache ▸ app ▸ log.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use contract::{Problem, RequestId, Target, client, header, wants_json};
 use edge::exchange::Refused;
-use edge::{Exchange, Head as _, Visitor, pipeline};
+use edge::{Exchange, Head as _, Visitor, page, pipeline};
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 
@@ -15,7 +17,7 @@ use crate::conversation::Connection;
 use crate::gateway::Core;
 use crate::native::{HeaderFields, Incoming, Native};
 use crate::trust::{self, Distrust, Peer, Trusted};
-use crate::{compress, forwarded, websocket};
+use crate::{compress, forwarded, panics, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -43,6 +45,7 @@ pub(crate) async fn serve(
         let n = found.ok_or(Problem::UnknownHost)?;
         Ok((n, gateway.sites.all().get(n).ok_or(Problem::UnknownHost)?))
     });
+    let known = site.as_ref().ok().map(|(n, _)| *n);
     let limits = site.as_ref().map_or(&gateway.config.limits, |(_, site)| &site.limits);
     let too_large = http_body::Body::size_hint(request.body()).lower() > limits.body.0;
     let request = request.map(|body| Body::downstream(body, limits.body.0, limits.body_rate.0));
@@ -67,6 +70,7 @@ pub(crate) async fn serve(
         id: RequestId::from_random(random),
         json: wants_json(cache::Fields::single(&incoming, "accept"), incoming.target()),
     };
+    let serves = admitted.is_ok();
     let (n, site, trusted, exchange) = match admitted {
         Ok((n, site, trusted, facts)) => {
             let max = usize::try_from(limits.target.0).unwrap_or(usize::MAX);
@@ -89,6 +93,7 @@ pub(crate) async fn serve(
     let mut record = Box::new(Record::new(started, id, client, trusted, method, &incoming.authority, path, version));
     let wish = gateway.config.compress.as_ref().filter(|_| trusted == Trusted::Direct);
     let wish = wish.map(|settings| (settings, compress::wish(incoming.request.headers())));
+    (record.site, record.admitted) = (known, serves);
     let head_only = record.method == http::Method::HEAD;
 
     let answer = match exchange {
@@ -125,13 +130,38 @@ pub(crate) async fn serve(
     response.map(|body| body.reporting(record))
 }
 
+/// The answer to a request whose handling panicked before there was anything to say of it, not even its id.
+pub(crate) fn panicked(panic: &str) -> Response<Body> {
+    let id = RequestId::from_random(rand::random());
+    tracing::error!(request.id = %id, panic, "a request's handling panicked");
+    let reply = page::render(Problem::Internal, id, true);
+    let mut response = Response::new(Body::full(reply.body));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let headers = response.headers_mut();
+    for (name, value) in reply.fields {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What of the request has been read, nobody knows.
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 async fn answer(
     native: &Native<'_>,
     exchange: &Exchange,
     incoming: Incoming,
     record: &mut Record,
 ) -> edge::Answer<HeaderFields, Body> {
-    let answered = pipeline::answer(native, exchange, incoming).await;
+    let mut answering = pin!(pipeline::answer(native, exchange, incoming));
+    let answered = match poll_fn(|cx| panics::poll(answering.as_mut(), cx)).await {
+        Ok(answered) => answered,
+        Err(panic) => {
+            tracing::error!(request.id = %exchange.id, panic, "a request's handling panicked");
+            record.reason = Problem::Internal.as_str();
+            let refused = Refused { problem: Problem::Internal, id: exchange.id, json: exchange.json };
+            return pipeline::refuse(native, &refused);
+        }
+    };
     record.cache = answered.phase.map_or("none", |p| p.as_str());
     record.reason = answered.problem.map_or("", Problem::as_str);
     answered.answer
@@ -148,7 +178,7 @@ fn visitor(incoming: &Incoming, peer: Peer, trusted: Trusted) -> Visitor {
 
 /// The one host that a request is for (RFC 9112 section 3.2): one Host field in HTTP/1.1, and nothing in the target that
 /// says otherwise.
-fn authority<B>(request: &Request<B>, version: Version) -> Result<String, Problem> {
+pub(crate) fn authority<B>(request: &Request<B>, version: Version) -> Result<String, Problem> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.to_str().map_err(|_| Problem::BadRequest)?),

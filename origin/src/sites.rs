@@ -100,7 +100,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
 }
 
 /// A host without its port; an IPv6 address keeps its brackets.
-fn without_port(authority: &str) -> &str {
+pub(crate) fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') && (!host.contains(':') || host.ends_with(']')) => host,
         _ => authority,

@@ -43,6 +43,18 @@ impl EntryStore {
         self.entries.get(key)
     }
 
+    /// How many answers are stored, but for those of the last moments.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.entries.entry_count()
+    }
+
+    /// Their bytes, likewise.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.entries.weighted_size()
+    }
+
     /// Bytes of the largest body that is stored.
     #[must_use]
     pub fn object_limit(&self) -> u64 {

@@ -1,21 +1,22 @@
 //! Logs: JSON lines on standard output, written by a thread of their own, so that a slow target never slows a request.
-//! What does not fit into the queue is dropped and counted.
+//! What does not fit into the queue is lost and counted ([`backlog`]).
 //!
 //! A core collects its lines for a moment before it hands them over: waking the writer for each line costs more than the
 //! line. The access log's lines are made by `access.rs`, for the same reason; everything else is formatted by tracing.
+
+mod backlog;
 
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use backlog::{BATCHES, Backlog, Target};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 
-/// Batches of lines that may wait to be written.
-const QUEUE: usize = 16_000;
 /// A core's lines are handed over when they are this many bytes, or this old.
 const BATCH: usize = 16 << 10;
 const MOMENT: Duration = Duration::from_millis(20);
@@ -25,11 +26,17 @@ pub(crate) const ACCESS: &str = "access";
 
 /// Where lines go, once logging has started.
 static WRITER: OnceLock<NonBlocking> = OnceLock::new();
+static BACKLOG: Backlog = Backlog::new();
 
 /// Starts logging. The guard writes what is left when it is dropped. `RUST_LOG` chooses what is logged; the default is
 /// `info`.
-pub fn start() -> WorkerGuard {
-    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true).finish(io::stdout());
+///
+/// # Errors
+/// Where standard output is closed.
+pub fn start() -> io::Result<WorkerGuard> {
+    let target = Target::stdout(&BACKLOG)?;
+    // It never drops anything by itself: the backlog is bounded before.
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(BATCHES).lossy(true).finish(target);
     let writer = WRITER.get_or_init(|| writer);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let json =
@@ -40,7 +47,7 @@ pub fn start() -> WorkerGuard {
         .with_env_filter(filter)
         .with_writer(Batched(writer))
         .init();
-    guard
+    Ok(guard)
 }
 
 thread_local! {
@@ -75,6 +82,16 @@ pub(crate) fn timestamp(line: &mut Vec<u8>) {
     line.push(b'Z');
 }
 
+/// Lines that the log's target did not take since the start.
+pub(crate) fn lost_lines() -> u64 {
+    BACKLOG.lost()
+}
+
+/// Says in the log how many of its lines were lost, once a minute at most, for as long as the runtime lives.
+pub(crate) async fn watch() {
+    BACKLOG.watch().await;
+}
+
 /// Hands over what this thread has collected, before it ends.
 pub(crate) fn flush() {
     if let Some(writer) = WRITER.get() {
@@ -103,13 +120,13 @@ fn collect(writer: &NonBlocking, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-/// The queue drops what it can't take, and counts it.
+/// To the thread that writes, unless it has too much to write already.
 fn hand_over(writer: &NonBlocking) {
     LINES.with_borrow_mut(|lines| {
-        if !lines.is_empty() {
+        if !lines.is_empty() && BACKLOG.enter(lines) {
             let _ = writer.clone().write_all(lines);
-            lines.clear();
         }
+        lines.clear();
     });
 }
 

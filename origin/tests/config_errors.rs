@@ -15,6 +15,7 @@ const SECRET: &str = "hushhushhushhushhushhushhushhushhush";
 
 /// A configuration that is good, to which a case adds what is wrong.
 const SITE: &str = "[[site]]\nhosts = [\"makenot.work\"]\napp = \"127.0.0.1:3000\"\n";
+const TLS: &str = "tls = { cert = \"DIR/own.pem\", key = \"DIR/own.key\" }\n";
 const HTTP: &str = "listen.http = [\"127.0.0.1:8080\"]\n";
 
 /// Title and text. `DIR` is the folder of [`files`].
@@ -75,6 +76,10 @@ const CASES: &[(&str, &str)] = &[
     ("clear text beyond loopback", "listen.http = [\"127.0.0.1:8080\", \"0.0.0.0:80\"]\n{site}"),
     ("relative Unix listener", "listen.unix = \"run/origin.sock\"\n{site}"),
     ("private listener beyond loopback", "{http}{site}[admin]\nlisten = \"[::]:9180\"\n"),
+    ("private listener that is nowhere", "{http}{site}[admin]\nlisten = \"localhost:9180\"\n"),
+    ("private listener on a relative path", "{http}{site}[admin]\nlisten = \"unix:admin.sock\"\n"),
+    ("a token that is too short", "{http}{site}[admin]\nlisten = \"[::]:9180\"\ntoken_file = \"DIR/short.token\"\n"),
+    ("a token that is not there", "{http}{site}[admin]\nlisten = \"[::]:9180\"\ntoken_file = \"DIR/none\"\n"),
     ("https without a certificate", "listen.https = [\"[::]:443\"]\n{site}"),
     ("nothing to listen on", "{site}"),
     ("an empty file", ""),
@@ -96,6 +101,26 @@ const CASES: &[(&str, &str)] = &[
     ("trust without client_ca", "{http}{site}trust = \"cloudflare\"\n"),
     ("a site's certificate without its key", "{http}{site}cert = \"DIR/own.pem\"\n"),
     ("a site's certificate without [tls]", "{http}{site}cert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\n"),
+    ("a redirect to nowhere", "listen.redirect = [\"[::]:80\"]\n{http}{site}"),
+    ("an app that can't be asked", "{tls}{site}acme_ask = \"https://127.0.0.1:3000/ask\"\n"),
+    ("an app that can't be asked, and holds a secret", "{tls}{site}acme_ask = \"http://a:{secret}@127.0.0.1/ask\"\n"),
+    ("ACME without [tls]", "{http}{site}acme_ask = \"http://127.0.0.1:3000/ask\"\n"),
+    (
+        "ACME and a certificate",
+        "{tls}{site}acme_ask = \"http://127.0.0.1:3000/ask\"\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\n",
+    ),
+    (
+        "ACME behind Cloudflare",
+        "tls = { cert = \"DIR/own.pem\", key = \"DIR/own.key\", client_ca = \"DIR/own.pem\" }\n{site}trust = \"cloudflare\"\n\
+         acme_ask = \"http://127.0.0.1:3000/ask\"\n",
+    ),
+    ("ACME by path", "{tls}{site}acme_ask = \"http://127.0.0.1:3000/ask\"\npaths = [\"/git/\"]\n"),
+    (
+        "a CA that is none",
+        "{http}{site}[acme]\ndirectory = \"http://ca.example/dir\"\ncontact = \"mailto:a@b.example\"\nca = \"DIR/none.pem\"\n\
+         wait = \"3m\"\nasks = 0\norders = 0\n",
+    ),
+    ("unknown key of a CA", "{http}{site}[acme]\nfolder = \"/tmp\"\n"),
     (
         "limits out of range",
         "{http}{site}[limits]\nbody = \"1B\"\nbody_rate = \"0B\"\nconnections = 0\nin_flight = 1\nheld = 0\n",
@@ -192,6 +217,7 @@ fn files() -> TempDir {
     write("bucket.key", &format!("ACCESSKEY:{SECRET}\n"));
     write("bare.key", &format!("{SECRET}\n"));
     write("short.key", &format!("ACCESSKEY:{}\n", &SECRET[..15]));
+    write("short.token", &SECRET[..31]);
     write("empty", "");
     folder
 }
@@ -209,7 +235,12 @@ fn said(output: &Output) -> String {
 /// Writes a configuration and has it checked.
 fn check(folder: &TempDir, text: &str) -> (Option<i32>, String) {
     let dir = folder.path().display().to_string();
-    let text = text.replace("{http}", HTTP).replace("{site}", SITE).replace("{secret}", SECRET).replace("DIR", &dir);
+    let text = text
+        .replace("{http}", HTTP)
+        .replace("{site}", SITE)
+        .replace("{secret}", SECRET)
+        .replace("{tls}", TLS)
+        .replace("DIR", &dir);
     fs::write(folder.path().join("origin.toml"), text).expect("written");
     let output = run(folder, &["check-config", "origin.toml"]);
     (output.status.code(), said(&output).replace(&dir, "DIR"))
@@ -245,6 +276,7 @@ fn what_is_right_at_the_edge_of_wrong() {
         "{http}{site}[cache]\nsize = \"1MiB\"\nobject = \"1MiB\"\n",
         "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nwindow = \"5m\"\nskew = \"1m\"\n",
         "{http}{site}[bucket.ota]\nurl = \"https://a.example/ota/\"\nexpiry = \"7days\"\ncredentials_file = \"DIR/bucket.key\"\n",
+        "{tls}listen.redirect = [\"[::]:80\"]\n{site}acme_ask = \"http://[::1]:3000/ask?key=1\"\n[acme]\nwait = \"2m\"\nasks = 1\norders = 1\n",
         "{site}trust = \"edge-only\"\n[edge]\nkeys_file = \"DIR/edge.keys\"\n\
          [tls]\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\nclient_ca = \"DIR/own.pem\"\n",
     ] {

@@ -83,13 +83,21 @@ fn the_defaults_are_the_real_ones() {
     };
     assert_eq!(parsed(&format!("{LEAST}trust = {}\n", default("site", "trust"))), parsed(LEAST));
 
-    // These two sections name files that must be there.
+    // Those of [acme] show where a site uses it.
     let folder = tempfile::TempDir::new().expect("a folder");
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
         fs::write(&path, text).expect("written");
         path.display().to_string()
     };
+    let pem = file("any.pem", "");
+    let acme = format!("tls = {{ cert = {pem:?}, key = {pem:?} }}\n{LEAST}acme_ask = \"http://127.0.0.1:1/\"\n");
+    for key in ["directory", "storage", "wait", "asks", "orders"] {
+        let with = format!("{acme}[acme]\n{key} = {}\n", default("acme", key));
+        assert_eq!(parsed(&with), parsed(&acme), "acme.{key}");
+    }
+
+    // These two sections name files that must be there.
     let keys = file("edge.keys", "a:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n");
     let edge = format!("{LEAST}[edge]\nkeys_file = \"{keys}\"\n");
     for key in ["window", "skew"] {

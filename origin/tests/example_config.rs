@@ -121,10 +121,12 @@ fn the_socket_unit_holds_the_addresses_of_the_example() {
     let example: toml::Table = fs::read_to_string(file).expect("written").parse().expect("TOML");
     assert_eq!(
         held,
-        ["[::]:443", example["admin"]["listen"].as_str().expect("text")],
-        "the default, and the private one"
+        ["[::]:443", "[::]:80", example["admin"]["listen"].as_str().expect("text")],
+        "the default, the redirect, and the private one"
     );
-    assert!(example.get("listen").is_none());
+    let listen = example["listen"].as_table().expect("a section");
+    assert_eq!(listen["redirect"][0].as_str(), Some("[::]:80"));
+    assert_eq!(listen.len(), 1, "and no other");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::value::{AppAddress, Span};
 
@@ -24,7 +25,7 @@ pub struct App {
 }
 
 /// What an app speaks, without TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// HTTP/1.1, one exchange at a time on a connection.
@@ -135,6 +136,27 @@ impl<'de> Deserialize<'de> for AppSection {
             }
         }
         d.deserialize_any(Wanted)
+    }
+}
+
+impl Serialize for AppSection {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match &self.0[..] {
+            [one] if one.weight == 1 => one.serialize(s),
+            all => all.serialize(s),
+        }
+    }
+}
+
+impl Serialize for Upstream {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if self.weight == 1 {
+            return self.address.serialize(s);
+        }
+        let mut table = s.serialize_struct("Upstream", 2)?;
+        table.serialize_field("address", &self.address)?;
+        table.serialize_field("weight", &self.weight)?;
+        table.end()
     }
 }
 

@@ -7,9 +7,11 @@ use std::path::Path;
 use contract::signature::{Keys, Window};
 use contract::target::{DEFAULT_MAX_LEN, Target};
 
-use super::section::{Edge, EdgeSection, File, Limits, Listen, ListenSection, Timeouts};
+use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Listen, ListenSection, Timeouts};
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
-use super::{Config, Fault, app, bucket};
+use super::token::Token;
+use super::value::AdminAddress;
+use super::{Config, Fault, Written, acme, app, bucket};
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
 const SOCKET_PATH: usize = 107;
@@ -26,9 +28,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
             }
         }
     }
-    if let Some(admin) = &file.admin {
-        loopback("admin.listen", admin.listen, &mut faults);
-    }
+    let admin = file.admin.and_then(|section| admin(section, &mut faults));
     limits("limits", &file.limits, &mut faults);
     if file.cache.object.0 > file.cache.size.0 {
         faults.push(Fault::new("cache.object", "is larger than cache.size: one object must fit into the cache"));
@@ -43,6 +43,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         timeouts: &file.timeouts,
     };
     let sites = sites(file.site, &given, &mut faults);
+    let acme = acme::check(file.acme, &mut faults).filter(|_| sites.iter().any(|site| site.acme_ask.is_some()));
     let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
     if !faults.is_empty() {
         return Err(faults);
@@ -51,13 +52,15 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         listen,
         tls: file.tls,
         edge,
-        admin: file.admin,
+        acme,
+        admin,
         cache: file.cache,
         compress: file.compress,
         limits: file.limits,
         timeouts: file.timeouts,
         sites,
         buckets,
+        written: Written::default(),
     })
 }
 
@@ -98,7 +101,33 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
             format!("{cores} is out of range: write 1 to 256, or leave it out for all cores"),
         ));
     }
-    Listen { https, http: section.http, unix: section.unix, cores }
+    if !section.redirect.is_empty() && https.is_empty() {
+        faults
+            .push(Fault::new("listen.redirect", "has nowhere to send clients: add a [tls] section, for listen.https"));
+    }
+    Listen { https, http: section.http, redirect: section.redirect, unix: section.unix, cores }
+}
+
+fn admin(section: AdminSection, faults: &mut Vec<Fault>) -> Option<Admin> {
+    if let (AdminAddress::Tcp(address), None) = (&section.listen, &section.token_file)
+        && !address.ip().is_loopback()
+    {
+        faults.push(Fault::new(
+            "admin.listen",
+            format!(
+                "`{address}` can be reached from outside, where only who shows a token may ask: add admin.token_file, or write a loopback address, as in \"127.0.0.1:{}\", or a Unix socket, as in \"unix:/run/origin/admin.sock\"",
+                address.port()
+            ),
+        ));
+    }
+    let token = match section.token_file.as_deref().map(Token::read).transpose() {
+        Ok(token) => token,
+        Err(what) => {
+            faults.push(Fault::new("admin.token_file", what));
+            return None;
+        }
+    };
+    Some(Admin { listen: section.listen, token })
 }
 
 fn loopback(key: &str, address: SocketAddr, faults: &mut Vec<Fault>) {
@@ -246,6 +275,15 @@ fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>)
                 None
             }
         };
+        let asked = acme::Asked {
+            tls: given.tls,
+            certificate: identity.is_some(),
+            paths: !section.paths.is_empty(),
+            trust: section.trust,
+        };
+        let acme_ask = section.acme_ask.as_deref().and_then(|url| {
+            asked.at(url).map_err(|what| faults.push(Fault::new(format!("site[{n}].acme_ask"), what))).ok()
+        });
         let own = section.limits.over(given.limits);
         if own != *given.limits {
             limits(&format!("site[{n}].limits"), &own, faults);
@@ -257,6 +295,7 @@ fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>)
             trust: section.trust,
             assets: section.assets,
             identity,
+            acme_ask,
             health: section.health,
             limits: own,
             timeouts: section.timeouts.over(given.timeouts),

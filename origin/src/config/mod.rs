@@ -3,24 +3,30 @@
 //! [`load`] gives a [`Config`] that holds only what is right, or every fault that was found, each naming key, value and what
 //! would be right. Nothing is on unless its section is there.
 
+mod acme;
 mod app;
 mod bucket;
 mod changes;
 mod check;
 mod section;
 mod site;
+mod token;
 mod value;
 mod wording;
+mod written;
 
 use std::fmt;
 use std::path::Path;
 
+pub use acme::Acme;
 pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
 pub use changes::changes;
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
-pub use value::{AppAddress, Size, Span};
+pub use token::Token;
+pub use value::{AdminAddress, AppAddress, Size, Span};
+pub use written::Written;
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
@@ -31,6 +37,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// The edge's keys.
     pub edge: Option<Edge>,
+    /// Certificates on first use, where a site has `acme_ask`.
+    pub acme: Option<Acme>,
     /// The private listener.
     pub admin: Option<Admin>,
     /// The cache.
@@ -45,6 +53,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// The buckets by role.
     pub buckets: Vec<Bucket>,
+    /// How it was written down.
+    pub written: Written,
 }
 
 /// All that is wrong with a configuration file.
@@ -103,7 +113,11 @@ pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
         let key = e.path().to_string();
         vec![Fault::new(if key == "." { "" } else { &key }, syntax(e.inner()))]
     })?;
-    check::check(file)
+    let mut sections = toml::Table::try_from(&file).unwrap_or_default();
+    let mut config = check::check(file)?;
+    written::fill_in(&mut sections, &config);
+    config.written = Written::new(text, &sections);
+    Ok(config)
 }
 
 /// What toml says, with its line, without the drawing that it adds for terminals.

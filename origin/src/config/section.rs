@@ -6,21 +6,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use contract::signature::{Keys, Window};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::acme::AcmeSection;
 use super::bucket::BucketSection;
 use super::site::SiteSection;
-use super::value::{Size, Span};
+use super::token::Token;
+use super::value::{AdminAddress, Size, Span};
 
 /// The whole file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     #[serde(default)]
     pub(super) listen: ListenSection,
     pub(super) tls: Option<Tls>,
     pub(super) edge: Option<EdgeSection>,
-    pub(super) admin: Option<Admin>,
+    #[serde(default)]
+    pub(super) acme: AcmeSection,
+    pub(super) admin: Option<AdminSection>,
     #[serde(default)]
     pub(super) cache: Cache,
     pub(super) compress: Option<Compress>,
@@ -35,12 +39,14 @@ pub(super) struct File {
 }
 
 /// `[listen]` as written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListenSection {
     pub(super) https: Option<Vec<SocketAddr>>,
     #[serde(default)]
     pub(super) http: Vec<SocketAddr>,
+    #[serde(default)]
+    pub(super) redirect: Vec<SocketAddr>,
     pub(super) unix: Option<PathBuf>,
     pub(super) cores: Option<usize>,
 }
@@ -52,6 +58,8 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     /// Clear text, loopback only. Default: none.
     pub http: Vec<SocketAddr>,
+    /// Clear text, for redirects to https and a CA's challenges. Default: none.
+    pub redirect: Vec<SocketAddr>,
     /// Clear text on a Unix socket. Default: none.
     pub unix: Option<PathBuf>,
     /// Cores that serve, 1 to 256. Default: all of the machine's.
@@ -59,7 +67,7 @@ pub struct Listen {
 }
 
 /// `[tls]`: PEM files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The certificate and its chain.
@@ -71,7 +79,7 @@ pub struct Tls {
 }
 
 /// `[edge]` as written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EdgeSection {
     pub(super) keys_file: PathBuf,
@@ -88,16 +96,25 @@ pub struct Edge {
     pub window: Window,
 }
 
-/// `[admin]`: the private listener.
-#[derive(Clone, Debug, Deserialize)]
+/// `[admin]` as written.
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct AdminSection {
+    pub(super) listen: AdminAddress,
+    pub(super) token_file: Option<PathBuf>,
+}
+
+/// The private listener.
+#[derive(Clone, Debug)]
 pub struct Admin {
-    /// A loopback address.
-    pub listen: SocketAddr,
+    /// Where it is: on loopback or a Unix socket, or anywhere with a token.
+    pub listen: AdminAddress,
+    /// What whoever asks must show.
+    pub token: Option<Token>,
 }
 
 /// `[cache]`: the native cache.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
     /// Bytes of all entries together.
@@ -113,7 +130,7 @@ impl Default for Cache {
 }
 
 /// `[compress]`: content codings for clients that do not come through Cloudflare.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Compress {
     /// Bytes of a body from which on it is coded, where its length is known.
@@ -127,7 +144,7 @@ impl Default for Compress {
 }
 
 /// `[limits]`: what a client may send.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of a request's header section, 8 KiB to 1 MiB; past it 431.
@@ -168,7 +185,7 @@ impl Default for Limits {
 }
 
 /// `[timeouts]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// For a TLS handshake.

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use http::Uri;
+use serde::{Deserialize, Serialize};
 
 use super::app::{App, AppSection, Protocol};
 use super::section::{Limits, Timeouts};
 use super::value::{Size, Span};
 
 /// A site as written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiteSection {
     pub(super) hosts: Vec<String>,
@@ -27,6 +28,7 @@ pub(super) struct SiteSection {
     pub(super) assets: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
+    pub(super) acme_ask: Option<String>,
     #[serde(default)]
     pub(super) health: HealthOwner,
     #[serde(default)]
@@ -36,7 +38,7 @@ pub(super) struct SiteSection {
 }
 
 /// Limits of a site that are not those of `[limits]`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OwnLimits {
     target: Option<Size>,
@@ -57,7 +59,7 @@ impl OwnLimits {
 }
 
 /// Timeouts of a site that are not those of `[timeouts]`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OwnTimeouts {
     connect: Option<Span>,
@@ -80,7 +82,7 @@ impl OwnTimeouts {
 }
 
 /// Who answers `/api/health` for a site.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HealthOwner {
     /// The gateway, for all its apps.
@@ -91,7 +93,7 @@ pub enum HealthOwner {
 }
 
 /// Which connections a site serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
     /// Our zone's client certificate and our edge's signature.
@@ -136,12 +138,23 @@ pub struct Site {
     pub assets: Option<PathBuf>,
     /// A certificate of its own, where it does not show that of `[tls]`.
     pub identity: Option<KeyPair>,
+    /// Where its app says whether a name is one of its creators', whose certificates are then had by ACME.
+    pub acme_ask: Option<Uri>,
     /// Who answers `/api/health`.
     pub health: HealthOwner,
     /// `[limits]`, and what it has of its own of them.
     pub limits: Limits,
     /// `[timeouts]`, and what it has of its own of them.
     pub timeouts: Timeouts,
+}
+
+impl Site {
+    /// What it is called in metrics: its first host, with the first of its paths where it has some. No other site has both.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let host = self.hosts.first().map(ToString::to_string).unwrap_or_default();
+        host + self.paths.first().map_or("", String::as_str)
+    }
 }
 
 /// A certificate and its private key, as PEM files.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A duration, written as in `"5s"`, `"500ms"`, `"2m"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,12 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
 /// A number of bytes, written as in `"32KiB"` or `"1GB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
@@ -37,6 +43,50 @@ impl<'de> Deserialize<'de> for Size {
         text.parse::<bytesize::ByteSize>().map(|b| Self(b.as_u64())).map_err(|_| {
             D::Error::custom(format!("`{text}` is not a size: write a number and its unit, as in \"32KiB\" or \"1GB\""))
         })
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let unit = units.into_iter().find(|(power, _)| self.0 > 0 && self.0.trailing_zeros() >= *power);
+        let (power, unit) = unit.unwrap_or((0, "B"));
+        s.collect_str(&format_args!("{}{unit}", self.0 >> power))
+    }
+}
+
+/// Where the private listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// `127.0.0.1:9180`
+    Tcp(SocketAddr),
+    /// `unix:/run/origin/admin.sock`
+    Unix(PathBuf),
+}
+
+impl<'de> Deserialize<'de> for AdminAddress {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        match text.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(_) => Err(D::Error::custom(format!(
+                "`{text}`: the path of a Unix socket begins with /, as in \"unix:/run/origin/admin.sock\""
+            ))),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                D::Error::custom(format!(
+                    "`{text}` is not where to listen: write an IP address and a port, as in \"127.0.0.1:9180\", or \"unix:/run/origin/admin.sock\""
+                ))
+            }),
+        }
+    }
+}
+
+impl Serialize for AdminAddress {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Tcp(address) => s.collect_str(address),
+            Self::Unix(path) => s.collect_str(&format_args!("unix:{}", path.display())),
+        }
     }
 }
 
@@ -58,6 +108,12 @@ impl fmt::Display for AppAddress {
             Self::Name(host, port) => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+impl Serialize for AppAddress {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
     }
 }
 

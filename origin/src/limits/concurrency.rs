@@ -4,9 +4,12 @@
 //! of late by more than a tolerance, it sinks in proportion; as long as they do not, it grows by its root. What is over the
 //! limit gets 503 at once instead of a place in a queue that nobody empties. A request counts until the head of its answer,
 //! so that downloads and event streams do not.
+//!
+//! An app that answers nobody gives nothing to follow. After some timeouts in a row only the least may wait for it; its first
+//! answer gives it back what it had. A site so small that it never has that many at once does not notice.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The limit never sinks below: a small site must not be shed for one slow minute.
@@ -32,6 +35,9 @@ pub(crate) struct Concurrency {
     most: u32,
     /// Whether a request has been refused in this window.
     refused: AtomicBool,
+    /// Timeouts in a row after which only [`LEAST`] may be with the app.
+    stalls: u32,
+    stalled: AtomicBool,
     window: Mutex<Window>,
 }
 
@@ -42,6 +48,8 @@ struct Window {
     total: Duration,
     /// The most requests in flight at once.
     peak: u32,
+    /// Requests in a row that were not answered in time.
+    timeouts: u32,
     /// The best of late, in seconds; 0 until the first window closes.
     best: f64,
     limit: f64,
@@ -55,18 +63,31 @@ pub(crate) struct Permit {
 }
 
 impl Concurrency {
-    /// A limit that starts at, and never grows over, `most`.
-    pub(crate) fn new(most: u32, now: Instant) -> Arc<Self> {
+    /// A limit that starts at, and never grows over, `most`. After `stalls` timeouts in a row it is the least.
+    pub(crate) fn new(most: u32, stalls: u32, now: Instant) -> Arc<Self> {
         let most = most.max(LEAST);
-        let window =
-            Window { opened: now, answers: 0, total: Duration::ZERO, peak: 0, best: 0.0, limit: f64::from(most) };
+        let window = Window {
+            opened: now,
+            answers: 0,
+            total: Duration::ZERO,
+            peak: 0,
+            timeouts: 0,
+            best: 0.0,
+            limit: f64::from(most),
+        };
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
             limit: AtomicU32::new(most),
             most,
             refused: AtomicBool::new(false),
+            stalls,
+            stalled: AtomicBool::new(false),
             window: Mutex::new(window),
         })
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets a request through, or `None` where there are enough.
@@ -80,6 +101,12 @@ impl Concurrency {
         Some(Permit { of: Arc::clone(self), in_flight: before + 1 })
     }
 
+    /// Requests in flight, the limit, and whether it is the least because the app does not answer.
+    pub(crate) fn state(&self) -> (u32, u32, bool) {
+        let load = |number: &AtomicU32| number.load(Ordering::Relaxed);
+        (load(&self.in_flight), load(&self.limit), self.stalled.load(Ordering::Relaxed))
+    }
+
     /// The limit as it stands.
     #[cfg(test)]
     fn limit(&self) -> u32 {
@@ -91,12 +118,29 @@ impl Permit {
     /// The app has answered at `now` what was sent to it at `sent`.
     pub(crate) fn answered(self, sent: Instant, now: Instant) {
         let limit = {
-            let mut window = self.of.window.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut window = self.of.window();
+            if std::mem::take(&mut window.timeouts) >= self.of.stalls {
+                // It is alive, so it can do what it could before.
+                self.of.limit.store(window.rounded(), Ordering::Relaxed);
+                self.of.stalled.store(false, Ordering::Relaxed);
+            }
             window.answer(now - sent, self.in_flight, now, f64::from(self.of.most), &self.of.refused)
         };
         if let Some(limit) = limit {
             self.of.limit.store(limit, Ordering::Relaxed);
         }
+    }
+
+    /// The app has not answered in time; whether it is found to answer nobody any more.
+    pub(crate) fn timed_out(self) -> bool {
+        let mut window = self.of.window();
+        window.timeouts = window.timeouts.saturating_add(1);
+        let stalls = window.timeouts == self.of.stalls;
+        if stalls {
+            self.of.limit.store(LEAST, Ordering::Relaxed);
+            self.of.stalled.store(true, Ordering::Relaxed);
+        }
+        stalls
     }
 }
 
@@ -126,8 +170,12 @@ impl Window {
             self.limit = grown.clamp(f64::from(LEAST), most);
         }
         (self.opened, self.answers, self.total, self.peak) = (now, 0, Duration::ZERO, 0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and most")]
-        Some(self.limit as u32)
+        Some(self.rounded())
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and most")]
+    const fn rounded(&self) -> u32 {
+        self.limit as u32
     }
 }
 
@@ -141,7 +189,7 @@ mod tests {
     /// Returns answers and refusals of the last second.
     fn drive(limit: u32, per_second: u32, seconds: u32) -> (u32, u32, u32) {
         let start = Instant::now();
-        let concurrency = Concurrency::new(limit, start);
+        let concurrency = Concurrency::new(limit, 5, start);
         let cores = 10;
         let mut queue: VecDeque<(Instant, Permit)> = VecDeque::new();
         let mut working: Vec<(u32, (Instant, Permit))> = Vec::new();
@@ -193,7 +241,7 @@ mod tests {
     #[test]
     fn a_burst_of_fast_answers_is_not_shed() {
         let start = Instant::now();
-        let concurrency = Concurrency::new(2000, start);
+        let concurrency = Concurrency::new(2000, 5, start);
         // Alone an answer takes 0.2 ms; 400 at once take 20 ms each, which is the same 20,000 a second.
         for window in 0..100_u64 {
             let in_flight = if window < 5 { 1 } else { 400 };
@@ -211,7 +259,7 @@ mod tests {
     #[test]
     fn the_limit_recovers_when_the_load_is_gone() {
         let start = Instant::now();
-        let concurrency = Concurrency::new(400, start);
+        let concurrency = Concurrency::new(400, 5, start);
         let step = |took: u64, from: u64| {
             for n in 0..3000 {
                 let now = start + Duration::from_millis(from + n * 10);
@@ -227,9 +275,29 @@ mod tests {
     }
 
     #[test]
+    fn an_app_that_answers_nobody_has_the_least_until_it_answers() {
+        let start = Instant::now();
+        let concurrency = Concurrency::new(400, 3, start);
+        let permits = |n: usize| -> Vec<Permit> { (0..n).filter_map(|_| concurrency.enter()).collect() };
+        let timed_out: Vec<bool> = permits(2).into_iter().map(Permit::timed_out).collect();
+        assert_eq!((timed_out, concurrency.limit()), (vec![false, false], 400));
+        // An answer in between: it is alive.
+        permits(1).into_iter().for_each(|p| p.answered(start, start));
+        let timed_out: Vec<bool> = permits(4).into_iter().map(Permit::timed_out).collect();
+        assert_eq!(timed_out, [false, false, true, false], "said once");
+        assert_eq!(concurrency.state(), (0, LEAST, true));
+        let probes = permits(400);
+        assert_eq!(probes.len(), LEAST as usize, "the others are refused at once");
+        for (n, probe) in probes.into_iter().enumerate() {
+            if n == 20 { probe.answered(start, start) } else { drop(probe) }
+        }
+        assert_eq!(concurrency.state(), (0, 400, false));
+    }
+
+    #[test]
     fn a_permit_that_is_dropped_gives_its_place_back() {
         let now = Instant::now();
-        let concurrency = Concurrency::new(LEAST, now);
+        let concurrency = Concurrency::new(LEAST, 5, now);
         for _ in 0..3 {
             let all: Vec<_> = std::iter::from_fn(|| concurrency.enter()).collect();
             assert_eq!(all.len(), LEAST as usize);

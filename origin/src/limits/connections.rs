@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The open connections of all cores.
 #[derive(Debug)]
@@ -21,11 +22,18 @@ pub(crate) struct Connections {
 pub(crate) struct Place {
     connections: Arc<Connections>,
     client: Option<IpAddr>,
+    /// Requests that it has had.
+    requests: AtomicU64,
 }
 
 impl Connections {
     pub(crate) fn new(most: usize, most_per_client: usize) -> Arc<Self> {
         Arc::new(Self { most, most_per_client, open: AtomicUsize::new(0), by_client: Mutex::default() })
+    }
+
+    /// How many are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// A place for a new connection, if there is one.
@@ -34,7 +42,7 @@ impl Connections {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(Place { connections: Arc::clone(self), client: None })
+        Some(Place { connections: Arc::clone(self), client: None, requests: AtomicU64::new(0) })
     }
 
     fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -55,6 +63,27 @@ impl Place {
         drop(clients);
         self.client = Some(client);
         true
+    }
+
+    /// Counts a request, which holds the place until its answer has been sent.
+    pub(crate) fn request(self: &Arc<Self>) -> Arc<Self> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(self)
+    }
+
+    /// Ends when no request has been open for `time`, or up to twice that. `holders` hold the place besides requests.
+    pub(crate) async fn unused(self: &Arc<Self>, holders: usize, time: Duration) {
+        // Its requests at the last look, where none was open.
+        let mut seen = Some(0);
+        loop {
+            tokio::time::sleep(time).await;
+            let open = Arc::strong_count(self) > holders;
+            let now = (!open).then(|| self.requests.load(Ordering::Relaxed));
+            if now.is_some() && now == seen {
+                return;
+            }
+            seen = now;
+        }
     }
 }
 
@@ -87,6 +116,8 @@ fn prefix(address: IpAddr) -> IpAddr {
 mod tests {
     use super::Connections;
     use std::net::IpAddr;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -106,6 +137,25 @@ mod tests {
         assert!(third.is_of(ip("192.0.2.1")));
         drop((second, third));
         assert!(connections.clients().is_empty(), "a flood of addresses leaves nothing behind");
+    }
+
+    #[tokio::test]
+    async fn an_unused_connection_is_known() {
+        let place = Arc::new(Connections::new(1, 1).enter().expect("room"));
+        let (time, began) = (Duration::from_millis(40), std::time::Instant::now());
+        let open = place.request();
+        let unused = async {
+            place.unused(1, time).await;
+            began.elapsed()
+        };
+        let requests = async {
+            tokio::time::sleep(10 * time).await;
+            drop(open);
+            tokio::time::sleep(time / 2).await;
+            drop(place.request());
+        };
+        let (unused, ()) = tokio::join!(unused, requests);
+        assert!(unused >= 10 * time + time / 2 + time, "{unused:?}");
     }
 
     #[test]

@@ -2,4 +2,5 @@
 
 pub(crate) mod concurrency;
 pub(crate) mod connections;
+pub(crate) mod descriptors;
 pub(crate) mod upload;

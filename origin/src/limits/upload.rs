@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::body::BodyError;
+use crate::metrics;
 
 /// The time that a client may be slow before its rate counts.
 const GRACE: Duration = Duration::from_secs(10);
@@ -75,6 +76,7 @@ impl Upload {
             Poll::Ready(Some(Ok(mut frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len) as u64;
                 let now = Instant::now();
+                metrics::count(|counts| counts.uploaded.add(length));
                 self.pace.came(length, now);
                 self.progress.pass(now);
                 match self.left.checked_sub(length) {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::{fmt, iter};
 
 use arc_swap::ArcSwap;
 use rustls::crypto::aws_lc_rs;
@@ -10,7 +11,9 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::acme::{Acme, Validity};
 use crate::config::{Config, Tls};
+use crate::expiry::{Expiry, Source};
 use crate::sites::Sites;
 
 /// Files that do not make an identity.
@@ -92,22 +95,42 @@ impl Loaded {
     }
 }
 
-/// Chooses the certificate of a handshake: the site's own, else that of `[tls]`.
-#[derive(Debug)]
+/// Chooses the certificate of a handshake: the site's own, the name's own where the site uses ACME, else that of `[tls]`.
 pub(super) struct Certificates {
     sites: Sites,
     loaded: ArcSwap<Loaded>,
+    acme: Option<Arc<Acme>>,
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").field("sites", &self.sites).finish_non_exhaustive()
+    }
 }
 
 impl Certificates {
-    pub(super) fn load(tls: &Tls, config: &Config) -> Result<Self, IdentityError> {
+    pub(super) fn load(tls: &Tls, config: &Config, acme: Option<Arc<Acme>>) -> Result<Self, IdentityError> {
         let sites = Sites::new(config.sites.clone());
         let loaded = ArcSwap::from_pointee(Loaded::read(tls, &sites)?);
-        Ok(Self { sites, loaded })
+        Ok(Self { sites, loaded, acme })
     }
 
     pub(super) const fn sites(&self) -> &Sites {
         &self.sites
+    }
+
+    /// Those of files: that of `[tls]` by this name, others by the first host of their site.
+    pub(super) fn expiries(&self) -> Vec<Expiry> {
+        let loaded = self.loaded.load();
+        let sites = self.sites.all().iter().zip(&loaded.own);
+        let own = sites.filter_map(|(site, own)| Some((site.hosts.first()?.to_string(), own.as_ref()?)));
+        iter::once(("tls".to_owned(), &loaded.default))
+            .chain(own)
+            .filter_map(|(name, shown)| {
+                let validity = Validity::of(shown.end_entity_cert().ok()?).ok()?;
+                Some(Expiry { name, source: Source::File, validity })
+            })
+            .collect()
     }
 
     /// From the next handshake on.
@@ -119,7 +142,14 @@ impl Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let loaded = self.loaded.load();
-        let site = hello.server_name().and_then(|name| self.sites.find(name));
+        let name = hello.server_name();
+        if let (Some(acme), Some(name)) = (&self.acme, name)
+            && acme.asks(name).is_some()
+        {
+            // Without one the handshake is refused: that of `[tls]` is for other names.
+            return acme.find(name);
+        }
+        let site = name.and_then(|name| self.sites.find(name));
         let own = site.and_then(|n| loaded.own.get(n)).and_then(Option::as_ref);
         Some(Arc::clone(own.unwrap_or(&loaded.default)))
     }

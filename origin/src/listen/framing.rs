@@ -108,6 +108,20 @@ impl Framing {
         matches!(self.state, State::ChunkSize | State::Chunk(_) | State::ChunkEnd(_) | State::Trailers)
     }
 
+    /// Whether a head has begun that has not ended.
+    pub(crate) const fn in_head(&self) -> bool {
+        match self.state {
+            State::Start { .. } => !self.line.is_empty(),
+            State::Fields => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a message has ended and none has begun.
+    pub(crate) const fn is_between(&self) -> bool {
+        matches!(self.state, State::Start { .. }) && self.line.is_empty()
+    }
+
     /// Follows the next bytes. An offence comes with the number of these bytes that belong to what was before the offending
     /// message or chunk, and are fine.
     pub(crate) fn follow(&mut self, bytes: &[u8]) -> Result<(), (usize, Offence)> {
@@ -267,7 +281,8 @@ fn request_line(line: &[u8]) -> Result<bool, Offence> {
     let sound = (1..=MAX_METHOD).contains(&method.len())
         && method.iter().all(|b| token(*b))
         && !target.is_empty()
-        && target.iter().all(u8::is_ascii_graphic)
+        // A fragment is never sent; hyper would drop it without a word.
+        && target.iter().all(|b| b.is_ascii_graphic() && *b != b'#')
         && (target != b"*" || method == b"OPTIONS");
     match (sound, version) {
         (true, b"HTTP/1.1") => Ok(true),

@@ -1,7 +1,12 @@
 //! Stands between the socket and hyper, and lets only strictly framed HTTP/1.1 requests by.
 //!
-//! On an offence in a head hyper gets a byte that no head can hold, so that it answers 400 and closes; an offence in a body
+//! On an offence in a head hyper gets bytes that no head can hold, so that it answers 400 and closes; an offence in a body
 //! breaks the body off. Nothing of what was offending is passed on.
+//!
+//! A head that has begun has its time, too: past it the client is told 408. hyper's own timer would be set anew for every request.
+//!
+//! Where a connection ends in the middle of a message, what still comes is taken for a while (RFC 9112 section 9.6): a
+//! socket that is closed with unread bytes resets the connection, and the client may lose the answer that says why.
 
 use std::io;
 use std::net::IpAddr;
@@ -9,10 +14,25 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Framing, Offence};
+use crate::limits::connections::Place;
+use crate::metrics::{self, Event};
+
+/// For how long, and how many bytes of, what comes after the last answer is taken.
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 16 << 20;
+
+/// What a client is told whose head does not come in time, in place of hyper's 400.
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// How hyper's own answer begins.
+const HYPERS: &[u8] = b"HTTP/1.1 400 ";
+
+/// What no head can hold, and an end: hyper does not look at the rest of a head before that is there.
+const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 
 /// A connection's bytes, guarded until it switches to another protocol.
 pub(crate) struct Guard<I> {
@@ -23,6 +43,31 @@ pub(crate) struct Guard<I> {
     ended: bool,
     /// An offence found in bytes of which the first were fine and have been passed on.
     pending: Option<Offence>,
+    /// Whether a head is over the limit, which hyper refuses.
+    over: bool,
+    /// How long a head may take.
+    head_within: Duration,
+    /// A head that has begun.
+    head: Option<Head>,
+    /// What is still to be said of [`TOO_SLOW`].
+    too_slow: Option<&'static [u8]>,
+    place: Arc<Place>,
+    linger: Linger,
+}
+
+/// A head that has begun and is waited for.
+struct Head {
+    until: Pin<Box<tokio::time::Sleep>>,
+    /// The connection is in use.
+    _open: Arc<Place>,
+}
+
+/// What is done with the bytes after the last answer.
+enum Linger {
+    Not,
+    /// Until when, and how many bytes more.
+    Until(Pin<Box<tokio::time::Sleep>>, usize),
+    Done,
 }
 
 /// Set when a connection has switched to another protocol: from then on its bytes are not HTTP.
@@ -40,20 +85,101 @@ impl Switched {
 }
 
 impl<I> Guard<I> {
-    /// Guards a new connection. `max_head` bounds a head, in bytes.
-    pub(crate) fn new(io: I, max_head: usize, client: IpAddr, switched: Switched) -> Self {
-        Self { io, framing: Framing::new(max_head), client, switched, ended: false, pending: None }
+    /// Guards a new connection. `max_head` bounds a head, in bytes, and `head_within` the time from its first byte to its last.
+    pub(crate) fn new(
+        io: I,
+        max_head: usize,
+        head_within: Duration,
+        client: IpAddr,
+        switched: Switched,
+        place: Arc<Place>,
+    ) -> Self {
+        Self {
+            io,
+            framing: Framing::new(max_head),
+            client,
+            switched,
+            ended: false,
+            pending: None,
+            over: false,
+            head_within,
+            head: None,
+            too_slow: None,
+            place,
+            linger: Linger::Not,
+        }
     }
 
     /// Ends the conversation: hyper says so to the client where it still can.
     fn refuse(&mut self, offence: Offence, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         self.ended = true;
+        metrics::event(Event::Offence, offence.as_str());
         tracing::info!(client.address = %self.client, offence = offence.as_str(), "the request is not well framed");
         if self.framing.in_body() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, offence.as_str()));
         }
-        buf.put_slice(b"\0");
+        buf.put_slice(NO_HEAD);
         Ok(())
+    }
+
+    /// Waits for more of a head that has begun; ready when it has had its time.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.framing.in_head() {
+            return Poll::Pending;
+        }
+        let (within, place) = (self.head_within, &self.place);
+        let head = self
+            .head
+            .get_or_insert_with(|| Head { until: Box::pin(tokio::time::sleep(within)), _open: place.request() });
+        ready!(head.until.as_mut().poll(cx));
+        self.head = None;
+        metrics::event(Event::Offence, "slow-head");
+        tracing::info!(client.address = %self.client, "the request's head did not come within timeouts.head");
+        (self.ended, self.too_slow) = (true, Some(TOO_SLOW));
+        Poll::Ready(())
+    }
+
+    /// Whether the client may be in the middle of something that nobody reads any more.
+    fn cut_short(&self) -> bool {
+        self.over || self.ended || (!self.switched.is_set() && !self.framing.is_between())
+    }
+}
+
+impl<I: AsyncRead + Unpin> Guard<I> {
+    /// Takes what comes until the client ends, too, or had its time.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.linger, Linger::Not) {
+            let until = || Linger::Until(Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES);
+            self.linger = if self.cut_short() { until() } else { Linger::Done };
+        }
+        while let Linger::Until(until, left) = &mut self.linger {
+            let mut scrap = [0; 8 << 10];
+            let mut scrap = ReadBuf::new(&mut scrap);
+            let ended = match Pin::new(&mut self.io).poll_read(cx, &mut scrap) {
+                Poll::Ready(Ok(())) => scrap.filled().is_empty(),
+                Poll::Ready(Err(_)) => true,
+                Poll::Pending => {
+                    ready!(until.as_mut().poll(cx));
+                    true
+                }
+            };
+            *left = left.saturating_sub(scrap.filled().len());
+            if ended || *left == 0 || until.is_elapsed() {
+                self.linger = Linger::Done;
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<I: AsyncWrite + Unpin> Guard<I> {
+    /// Says what is left of [`TOO_SLOW`].
+    fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(left) = self.too_slow.filter(|left| !left.is_empty()) {
+            let said = ready!(Pin::new(&mut self.io).poll_write(cx, left))?;
+            self.too_slow = left.get(said.max(1)..);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -70,11 +196,21 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
             return Poll::Ready(this.refuse(offence, buf));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-        match this.framing.follow(&buf.filled()[before..]) {
+        let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(cx, buf) else {
+            ready!(this.poll_head(cx));
+            buf.put_slice(NO_HEAD);
+            return Poll::Ready(Ok(()));
+        };
+        read?;
+        let followed = this.framing.follow(&buf.filled()[before..]);
+        if !this.framing.in_head() {
+            this.head = None;
+        }
+        match followed {
             Ok(()) => Poll::Ready(Ok(())),
             // hyper has the same limit, and its own answer to it.
             Err((_, Offence::TooLarge)) => {
+                this.over = true;
                 this.switched.set();
                 Poll::Ready(Ok(()))
             }
@@ -90,8 +226,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Guard<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.too_slow.is_some() && buf.starts_with(HYPERS) {
+            return self.poll_too_slow(cx).map_ok(|()| buf.len());
+        }
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -100,7 +239,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Guard<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if matches!(self.linger, Linger::Not) {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        }
+        self.poll_linger(cx).map(Ok)
     }
 
     fn poll_write_vectored(
@@ -108,6 +250,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Guard<I> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.too_slow.is_some() && bufs.first().is_some_and(|first| first.starts_with(HYPERS)) {
+            return self.poll_too_slow(cx).map_ok(|()| bufs.iter().map(|buf| buf.len()).sum());
+        }
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 

@@ -5,6 +5,7 @@ mod accept;
 mod certificates;
 mod framing;
 mod guard;
+mod handshake;
 mod sockets;
 mod tls;
 
@@ -13,8 +14,8 @@ use std::io;
 pub(crate) use accept::{Listener, Stream};
 pub(crate) use certificates::IdentityError;
 pub(crate) use guard::{Guard, Switched};
-use sockets::Address;
-pub(crate) use sockets::{Given, Listening, Name, Opened, open, share};
+pub(crate) use handshake::why_no_handshake;
+pub(crate) use sockets::{Address, Given, Listening, Name, Opened, open, share};
 pub(crate) use tls::Identity;
 
 /// An address that can't be listened on.

@@ -9,12 +9,10 @@ use std::{fmt, fs};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::ListenError;
-use crate::config::Config;
+use crate::config::{AdminAddress, Config};
 
 /// Connections that may wait to be accepted, per socket.
 const BACKLOG: i32 = 1024;
-/// Who may speak to us over a Unix socket: our user and our group.
-const MODE: u32 = 0o660;
 
 /// What a socket is for. By this name one process hands it to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +21,8 @@ pub(crate) enum Name {
     Https,
     /// Clear text.
     Http,
+    /// Clear text, to be sent to TLS.
+    Redirect,
     /// Clear text on a Unix socket.
     Unix,
     /// The private listener.
@@ -30,10 +30,19 @@ pub(crate) enum Name {
 }
 
 impl Name {
+    /// Who may speak to us over a Unix socket: our user and our group, and on the private one our user.
+    const fn mode(self) -> u32 {
+        match self {
+            Self::Admin => 0o600,
+            Self::Https | Self::Http | Self::Redirect | Self::Unix => 0o660,
+        }
+    }
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Https => "https",
             Self::Http => "http",
+            Self::Redirect => "redirect",
             Self::Unix => "unix",
             Self::Admin => "admin",
         }
@@ -85,6 +94,7 @@ impl fmt::Display for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
             Address::Tcp(address) if self.name == Name::Https => write!(f, "https://{address}"),
+            Address::Tcp(address) if self.name == Name::Redirect => write!(f, "redirect://{address}"),
             Address::Tcp(address) => write!(f, "http://{address}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
@@ -107,8 +117,15 @@ pub(crate) fn open(config: &Config, mut given: Vec<Given>) -> Result<Opened, Lis
     };
     let mut wanted = tcp(Name::Https, &listen.https, listen.cores);
     wanted.extend(tcp(Name::Http, &listen.http, listen.cores));
+    wanted.extend(tcp(Name::Redirect, &listen.redirect, listen.cores));
     wanted.extend(listen.unix.iter().map(|path| (Name::Unix, Address::Unix(path.clone()), 1)));
-    wanted.extend(config.admin.iter().map(|admin| (Name::Admin, Address::Tcp(admin.listen), 1)));
+    wanted.extend(config.admin.iter().map(|admin| {
+        let address = match &admin.listen {
+            AdminAddress::Tcp(address) => Address::Tcp(*address),
+            AdminAddress::Unix(path) => Address::Unix(path.clone()),
+        };
+        (Name::Admin, address, 1)
+    }));
 
     let mut all = Vec::with_capacity(wanted.len());
     for (name, address, count) in wanted {
@@ -141,7 +158,7 @@ fn bind(name: Name, address: Address, count: usize) -> io::Result<Listening> {
             (Address::Tcp(bound), sockets)
         }
         Address::Unix(path) => {
-            let socket = bind_unix(&path)?;
+            let socket = bind_unix(&path, name.mode())?;
             (Address::Unix(path), vec![socket])
         }
     };
@@ -178,7 +195,7 @@ fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 }
 
 /// Binds a Unix socket. The file that a dead process has left is replaced; one that somebody listens at is not.
-fn bind_unix(path: &Path) -> io::Result<Socket> {
+fn bind_unix(path: &Path, mode: u32) -> io::Result<Socket> {
     let address = SockAddr::unix(path)?;
     let new = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -197,7 +214,7 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
     let socket = new()?;
     socket.bind(&address)?;
     // Before it listens: until then nobody gets in, whatever the file's mode is.
-    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     socket.listen(BACKLOG)?;
     Ok(socket)
 }

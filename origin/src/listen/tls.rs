@@ -2,6 +2,7 @@
 //! whether it must show our zone's client certificate.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,12 +14,15 @@ use rustls::crypto::aws_lc_rs;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::CertificateDer;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificates::{Certificates, IdentityError, Loaded, authorities};
+use crate::acme::{Acme, PROTOCOL};
 use crate::config::{Config, Tls, Trust};
+use crate::expiry::{Expiry, Source};
 
 /// How often the files are looked at. A pair is replaced one file after the other: it is read once nothing has changed from
 /// one look to the next.
@@ -31,6 +35,7 @@ pub(crate) struct Identity {
     anyone: Arc<ServerConfig>,
     /// Demands a certificate of our zone's authority.
     certified: Option<ArcSwap<Certified>>,
+    acme: Option<Arc<Acme>>,
 }
 
 struct Certified {
@@ -51,16 +56,16 @@ pub(crate) struct Handshake {
 type Stamp = Option<(i64, i64, u64, u64)>;
 
 impl Identity {
-    /// Reads the files of a configuration; nothing where it has no `[tls]`.
-    pub(crate) fn load(config: &Config) -> Result<Option<Self>, IdentityError> {
+    /// Reads the files of a configuration; nothing where it has no `[tls]`. Names of sites with `acme_ask` show what `acme` has.
+    pub(crate) fn load(config: &Config, acme: Option<Arc<Acme>>) -> Result<Option<Self>, IdentityError> {
         let Some(tls) = &config.tls else { return Ok(None) };
-        let certificates = Arc::new(Certificates::load(tls, config)?);
+        let certificates = Arc::new(Certificates::load(tls, config, acme.clone())?);
         let certified = match &tls.client_ca {
             None => None,
             Some(path) => Some(ArcSwap::from_pointee(Certified::load(path, &certificates)?)),
         };
         let anyone = posture(Arc::clone(&certificates), None)?;
-        Ok(Some(Self { tls: tls.clone(), certificates, anyone, certified }))
+        Ok(Some(Self { tls: tls.clone(), certificates, anyone, certified, acme }))
     }
 
     /// Reads the files again. Where one is not usable, all stays as it was.
@@ -107,22 +112,55 @@ impl Identity {
         files.map(stamp).collect()
     }
 
-    /// Shakes hands, within a time.
-    pub(crate) async fn accept(&self, stream: TcpStream, within: Duration) -> io::Result<Handshake> {
-        tokio::time::timeout(within, self.shake(stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    /// Every certificate that may be shown, and when it is good.
+    pub(crate) fn expiries(&self) -> Vec<Expiry> {
+        let acme = self.acme.iter().flat_map(|acme| acme.validities());
+        let acme = acme.map(|(name, validity)| Expiry { name, source: Source::Acme, validity });
+        self.certificates.expiries().into_iter().chain(acme).collect()
     }
 
-    async fn shake(&self, stream: TcpStream) -> io::Result<Handshake> {
-        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+    /// Certificates of creators' own domains, where a site has them.
+    pub(crate) const fn acme(&self) -> Option<&Arc<Acme>> {
+        self.acme.as_ref()
+    }
+
+    /// Shakes hands with `client`, which has `within` for its own part; a name without a certificate takes longer, while one is
+    /// had for it. Nothing comes of it where a CA has looked whether a name is ours.
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+        client: IpAddr,
+        within: Duration,
+    ) -> io::Result<Option<Handshake>> {
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+        let start = tokio::time::timeout(within, start).await.map_err(late)??;
+        let hello = start.client_hello();
+        if let (Some(acme), Some(name)) = (&self.acme, hello.server_name()) {
+            // RFC 8737 section 4: this protocol and no other.
+            if hello.alpn().is_some_and(|protocols| protocols.eq([PROTOCOL])) {
+                let config = acme.challenge_over_tls(name).ok_or(io::ErrorKind::NotFound)?;
+                tracing::info!(name, client.address = %client, "a CA looks whether the name is ours");
+                let shaken = async { start.into_stream(config).await?.shutdown().await };
+                tokio::time::timeout(within, shaken).await.map_err(late)??;
+                return Ok(None);
+            }
+            if let Some(ask) = acme.asks(name)
+                && let Err(why) = acme.ready(name, ask, client).await
+            {
+                // The resolver finds none either, and the client gets an alert.
+                tracing::debug!(name, reason = why.as_str(), "no certificate for a handshake");
+            }
+        }
         let config = self.posture_for(start.client_hello().server_name());
-        let stream = start.into_stream(config).await?;
+        let stream = tokio::time::timeout(within, start.into_stream(config)).await.map_err(late)??;
         let (_, connection) = stream.get_ref();
-        Ok(Handshake {
+        Ok(Some(Handshake {
             // The verifier has accepted whatever certificate is there.
             certified: connection.peer_certificates().is_some_and(|c| !c.is_empty()),
             http2: connection.alpn_protocol() == Some(b"h2"),
             stream,
-        })
+        }))
     }
 
     fn posture_for(&self, name: Option<&str>) -> Arc<ServerConfig> {

@@ -1,14 +1,17 @@
 //! What all cores share of an app: its upstreams, how many requests may be with it, and the queue of those that wait for it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::balance::{Balance, Change};
 use super::resolve::Name;
+use super::state::{LastError, MemberState};
 use crate::config::{self, AppAddress, Check, Limits, Protocol, Site, Timeouts};
 use crate::limits::concurrency::Concurrency;
+use crate::metrics::{self, Failure, UpstreamCounts};
 
 /// An app.
 #[derive(Debug)]
@@ -30,6 +33,9 @@ pub(super) struct Upstream {
     pub(super) address: AppAddress,
     /// Where the address is a name.
     pub(super) name: Option<Name>,
+    /// Its number among the upstreams of all apps, by which it is counted.
+    pub(super) series: usize,
+    last_error: Mutex<Option<LastError>>,
 }
 
 /// A request that is with an upstream, for as long as it lives.
@@ -43,7 +49,7 @@ pub(super) struct Load {
 #[derive(Debug)]
 pub(super) struct Queue {
     most: u32,
-    held: AtomicU32,
+    pub(super) held: AtomicU32,
 }
 
 /// A place in the queue.
@@ -55,17 +61,30 @@ pub(crate) fn of_sites(sites: &[Site], limits: &Limits, timeouts: &Timeouts) -> 
     let queue = Arc::new(Queue { most: limits.held, held: AtomicU32::new(0) });
     let mut known: HashMap<&config::App, Arc<App>> = HashMap::new();
     let mut apps = Vec::with_capacity(sites.len());
+    let mut upstreams = 0;
     for site in sites {
         let number = known.len();
-        let new = || Arc::new(App::new(number, &site.app, limits, timeouts, &queue));
+        let new = || {
+            let first = upstreams;
+            upstreams += site.app.upstreams.len();
+            Arc::new(App::new((number, first), &site.app, limits, timeouts, &queue))
+        };
         apps.push(Arc::clone(known.entry(&site.app).or_insert_with(new)));
     }
     apps
 }
 
 impl App {
-    fn new(number: usize, app: &config::App, limits: &Limits, timeouts: &Timeouts, queue: &Arc<Queue>) -> Self {
-        let upstreams = app.upstreams.iter().map(|upstream| Upstream {
+    fn new(
+        (number, first): (usize, usize),
+        app: &config::App,
+        limits: &Limits,
+        timeouts: &Timeouts,
+        queue: &Arc<Queue>,
+    ) -> Self {
+        let upstreams = app.upstreams.iter().enumerate().map(|(n, upstream)| Upstream {
+            series: first + n,
+            last_error: Mutex::default(),
             address: upstream.address.clone(),
             name: match &upstream.address {
                 AppAddress::Name(host, port) => Some(Name::new(host, *port)),
@@ -80,7 +99,7 @@ impl App {
             protocol: app.protocol,
             balance: several.then(|| Balance::new(weights, limits.failures, timeouts.ejected.0)),
             check: app.check.clone(),
-            concurrency: Concurrency::new(limits.in_flight, Instant::now()),
+            concurrency: Concurrency::new(limits.in_flight, limits.failures, Instant::now()),
             queue: Arc::clone(queue),
         }
     }
@@ -105,7 +124,13 @@ impl App {
         }
     }
 
-    pub(super) fn failed(&self, upstream: usize) {
+    /// An upstream has failed a request.
+    pub(super) fn failed(&self, upstream: usize, failure: Failure, error: &dyn Display) {
+        let failed = &self.upstreams[upstream];
+        failed.count(|counts| counts.failed(failure));
+        let what = format!("{}: {error}", failure.as_str());
+        *failed.last_error.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(LastError { at: Instant::now(), what });
         if let Some(balance) = &self.balance {
             self.report(upstream, balance.failed(upstream, Instant::now()));
         }
@@ -117,17 +142,33 @@ impl App {
         }
     }
 
+    pub(super) fn members(&self, now: Instant) -> Vec<MemberState> {
+        self.balance.as_ref().map_or_else(Vec::new, |balance| balance.state(now))
+    }
+
     fn report(&self, upstream: usize, change: Option<Change>) {
         let app = &self.upstreams[upstream].address;
         match change {
             None => {}
             Some(Change::Ejected(time)) => {
+                self.upstreams[upstream].count(|counts| counts.ejections.add(1));
                 tracing::warn!(app = %app, time = ?time, "ejected: it fails again and again")
             }
             Some(Change::Readmitted) => tracing::info!(app = %app, "readmitted"),
             Some(Change::Ill) => tracing::warn!(app = %app, "its checks fail"),
             Some(Change::Well) => tracing::info!(app = %app, "its checks succeed again"),
         }
+    }
+}
+
+impl Upstream {
+    /// Counts for it, on this core.
+    pub(super) fn count(&self, of: impl FnOnce(&UpstreamCounts)) {
+        metrics::count(|counts| of(&counts.upstreams[self.series]));
+    }
+
+    pub(super) fn last_error(&self) -> Option<LastError> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

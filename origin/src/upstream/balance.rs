@@ -4,6 +4,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::state::MemberState;
+
 /// The time of ejection doubles so often at most.
 const DOUBLINGS: u32 = 5;
 /// Checks in a row that make an upstream ill, and well again.
@@ -136,6 +138,18 @@ impl Balance {
         member.ejections += 1;
         member.until = Some(now + time);
         Some(Change::Ejected(time))
+    }
+
+    /// How each is.
+    pub(super) fn state(&self, now: Instant) -> Vec<MemberState> {
+        let state = |member: &Member| MemberState {
+            weight: member.weight,
+            in_flight: member.in_flight,
+            failures_in_a_row: member.failures,
+            ejected_for: member.until.and_then(|until| until.checked_duration_since(now)).filter(|t| !t.is_zero()),
+            ill: member.ill,
+        };
+        self.members().iter().map(state).collect()
     }
 
     /// A check of upstream `n` went so.

@@ -17,6 +17,7 @@ use super::pool::{Connection, Sender};
 use super::resolve::Name;
 use crate::body::Body;
 use crate::config::{AppAddress, Protocol};
+use crate::metrics::{self, Failure};
 
 /// The largest head of an app's answer, and so the size of the read buffer.
 const MAX_HEAD: usize = 64 << 10;
@@ -58,6 +59,32 @@ impl From<io::Error> for ConnectError {
     }
 }
 
+impl ConnectError {
+    pub(super) const fn failure(&self) -> Failure {
+        match self {
+            Self::Refused(_) => Failure::Refused,
+            Self::TimedOut(_) => Failure::ConnectTimeout,
+            Self::Failed(_) => Failure::Connect,
+        }
+    }
+}
+
+/// Counts a connection as open, for as long as its task lives.
+struct Open(usize);
+
+impl Open {
+    fn new(upstream: &Upstream) -> Self {
+        upstream.count(|counts| counts.opened.add(1));
+        Self(upstream.series)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::count(|counts| counts.upstreams[self.0].closed.add(1));
+    }
+}
+
 /// Turns a request in HTTP/1.1's form into HTTP/2's (RFC 9113 section 8.3.1): the host stands in the target, and nothing is said
 /// of the connection (section 8.2.2). `false` where its host is none.
 pub(super) fn in_http2(request: &mut Request<Body>) -> bool {
@@ -92,9 +119,11 @@ async fn open(upstream: &Upstream, protocol: Protocol) -> io::Result<Connection>
     let generation = upstream.name.as_ref().map_or(0, Name::generation);
     match (&upstream.address, &upstream.name) {
         (AppAddress::Unix(path), _) => {
-            handshake(TokioIo::new(UnixStream::connect(path).await?), protocol, generation).await
+            handshake(TokioIo::new(UnixStream::connect(path).await?), protocol, generation, Open::new(upstream)).await
         }
-        (AppAddress::Tcp(address), _) => handshake(tcp(&[*address]).await?, protocol, generation).await,
+        (AppAddress::Tcp(address), _) => {
+            handshake(tcp(&[*address]).await?, protocol, generation, Open::new(upstream)).await
+        }
         (AppAddress::Name(..), None) => Err(io::ErrorKind::NotFound.into()),
         (AppAddress::Name(..), Some(name)) => {
             // A name that can't be looked up is an upstream that can't be reached, and may be so for a moment only.
@@ -103,7 +132,7 @@ async fn open(upstream: &Upstream, protocol: Protocol) -> io::Result<Connection>
                 Ok(stream) => stream,
                 Err(_) => tcp(&name.look_up().await.map_err(unknown)?).await?,
             };
-            handshake(stream, protocol, name.generation()).await
+            handshake(stream, protocol, name.generation(), Open::new(upstream)).await
         }
     }
 }
@@ -119,6 +148,7 @@ async fn handshake<I: Read + Write + Unpin + Send + 'static>(
     io: I,
     protocol: Protocol,
     generation: u32,
+    open: Open,
 ) -> io::Result<Connection> {
     // How a connection ended, the exchanges on it have seen already.
     match protocol {
@@ -126,7 +156,10 @@ async fn handshake<I: Read + Write + Unpin + Send + 'static>(
             let mut builder = http1::Builder::new();
             builder.max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
             let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
-            let task = tokio::spawn(async move { drop(connection.with_upgrades().await) });
+            let task = tokio::spawn(async move {
+                let _open = open;
+                drop(connection.with_upgrades().await);
+            });
             Ok(Connection::new(Sender::Http1(sender), Some(task.abort_handle()), generation))
         }
         Protocol::Http2 => {
@@ -140,7 +173,10 @@ async fn handshake<I: Read + Write + Unpin + Send + 'static>(
                 .keep_alive_timeout(PONG);
             let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
             // It ends when the last sender and the last exchange have.
-            tokio::spawn(async move { drop(connection.await) });
+            tokio::spawn(async move {
+                let _open = open;
+                drop(connection.await);
+            });
             Ok(Connection::new(Sender::Http2(sender), None, generation))
         }
     }

@@ -13,6 +13,7 @@ mod download;
 mod hold;
 mod pool;
 mod resolve;
+mod state;
 mod watch;
 
 use std::pin::pin;
@@ -28,15 +29,16 @@ use tokio::time::Instant;
 pub(crate) use app::{App, of_sites};
 pub(crate) use download::Download;
 pub(crate) use pool::{Lease, Pool};
+pub(crate) use state::{AppState, UpstreamState};
 pub(crate) use watch::watch;
 
 use app::{Load, Place};
-use connect::ConnectError;
 
 use crate::body::{Body, BodyError};
 use crate::config::{Protocol, Timeouts};
 use crate::limits::concurrency::Permit;
 use crate::limits::upload::Progress;
+use crate::metrics::{self, Event, Failure};
 
 /// From here on an unused connection may be one that the app is closing: what can't be sent twice is not sent on it.
 const CLOSING: Duration = Duration::from_millis(200);
@@ -69,7 +71,8 @@ pub(crate) async fn send(
         let Some(sent) = in_time(lease.sender().try_send_request(request), upload.as_deref(), timeouts.answer.0).await
         else {
             tracing::warn!(app = %lease.load.upstream().address, "the app does not answer in time");
-            app.failed(upstream);
+            app.failed(upstream, Failure::Timeout, &format_args!("no answer within {:?}", timeouts.answer.0));
+            way.timed_out();
             return Err(Problem::AppTimeout);
         };
         let mut error = match sent {
@@ -92,10 +95,11 @@ pub(crate) async fn send(
         let problem = problem(error.error(), &lease.load);
         // What breaks off on a connection from the pool is nobody's fault.
         if problem == Problem::AppInvalid || (problem == Problem::AppUnreachable && !pooled) {
-            app.failed(upstream);
+            let failure = if problem == Problem::AppInvalid { Failure::Invalid } else { Failure::BrokeOff };
+            app.failed(upstream, failure, &chain(error.error()));
         }
         match copy {
-            Some(copy) if problem == Problem::AppUnreachable && pool.may_retry(app) => {
+            Some(copy) if problem == Problem::AppUnreachable && may_retry(pool, app, upstream) => {
                 request = copy.request();
                 retried = true;
                 way.broke_off(upstream);
@@ -103,6 +107,19 @@ pub(crate) async fn send(
             _ => return Err(problem),
         }
     }
+}
+
+/// Whether the budget has a retry left, after this upstream broke off.
+fn may_retry(pool: &Pool, app: &App, upstream: usize) -> bool {
+    let may = pool.may_retry(app);
+    app.upstreams[upstream].count(|counts| if may { &counts.retries } else { &counts.retries_refused }.add(1));
+    may
+}
+
+/// Refuses a request because there is too much to do.
+fn shed(reason: &'static str) -> Problem {
+    metrics::event(Event::Shed, reason);
+    Problem::Overloaded
 }
 
 /// Whether the app answers in time: from the moment on from which only it is waited for.
@@ -159,7 +176,7 @@ struct Way<'a> {
 
 impl<'a> Way<'a> {
     fn new(pool: &'a Pool, app: &'a Arc<App>, protocol: Protocol, timeouts: &'a Timeouts) -> Result<Self, Problem> {
-        let permit = app.concurrency.enter().ok_or(Problem::Overloaded)?;
+        let permit = app.concurrency.enter().ok_or_else(|| shed("in-flight"))?;
         // What the pool has speaks the app's protocol.
         let fresh = protocol != app.protocol;
         Ok(Self { pool, app, protocol, timeouts, permit: Some(permit), tried: 0, refused: false, fresh, held: None })
@@ -168,6 +185,7 @@ impl<'a> Way<'a> {
     /// A connection, and whether it comes from the pool. Where no upstream accepts one, the request is held.
     async fn lease(&mut self, repeatable: bool) -> Result<(Lease, bool), Problem> {
         let idle = self.timeouts.idle_upstream.0;
+        let mut timed_out = false;
         loop {
             while let Some(load) = self.app.pick(self.tried) {
                 if !self.fresh {
@@ -191,21 +209,26 @@ impl<'a> Way<'a> {
                     }
                     Err(error) => {
                         tracing::warn!(app = %load.upstream().address, %error, "cannot connect to the app");
-                        self.in_vain(load.upstream, matches!(error, ConnectError::Refused(_)));
+                        self.in_vain(load.upstream, error.failure(), &error);
+                        timed_out |= error.failure() == Failure::ConnectTimeout;
                     }
                 }
             }
             if !self.refused {
+                if timed_out {
+                    self.timed_out();
+                }
                 return Err(Problem::AppUnreachable);
             }
             self.hold().await?;
         }
     }
 
-    fn in_vain(&mut self, upstream: usize, refused: bool) {
-        self.refused |= refused;
+    fn in_vain(&mut self, upstream: usize, failure: Failure, error: &dyn std::fmt::Display) {
+        // What is accepted and closed at once is as good as refused.
+        self.refused |= matches!(failure, Failure::Refused | Failure::BrokeOff);
         self.tried |= 1 << upstream;
-        self.app.failed(upstream);
+        self.app.failed(upstream, failure, error);
     }
 
     /// Waits for the app to accept connections, without counting as a request that is with it.
@@ -214,7 +237,8 @@ impl<'a> Way<'a> {
         let until = match &self.held {
             Some((_, until)) => *until,
             None => {
-                let place = self.app.queue.enter().ok_or(Problem::Overloaded)?;
+                let place = self.app.queue.enter().ok_or_else(|| shed("held"))?;
+                metrics::count(|counts| counts.apps[self.app.number].held.add(1));
                 let until = Instant::now() + self.timeouts.hold.0;
                 self.held = Some((place, until));
                 until
@@ -230,7 +254,7 @@ impl<'a> Way<'a> {
                 break;
             }
             if Instant::now() >= until {
-                return Err(Problem::Overloaded);
+                return Err(shed("in-flight"));
             }
             tokio::time::sleep(ROOM).await;
         }
@@ -241,8 +265,7 @@ impl<'a> Way<'a> {
     /// Nothing was sent: the connection was closed before.
     fn came_back(&mut self, upstream: usize, pooled: bool) {
         if !pooled {
-            // It was accepted and closed at once: as good as refused.
-            self.in_vain(upstream, true);
+            self.in_vain(upstream, Failure::BrokeOff, &"it accepts a connection and closes it");
         }
     }
 
@@ -257,7 +280,17 @@ impl<'a> Way<'a> {
     /// The app has answered what was sent at `sent`.
     fn answered(&mut self, sent: Instant) {
         if let Some(permit) = self.permit.take() {
-            permit.answered(sent.into_std(), Instant::now().into_std());
+            let now = Instant::now();
+            metrics::count(|counts| counts.apps[self.app.number].answers.took(now - sent));
+            permit.answered(sent.into_std(), now.into_std());
+        }
+    }
+
+    /// The app has not answered, or accepted a connection, in time.
+    fn timed_out(&mut self) {
+        if self.permit.take().is_some_and(Permit::timed_out) {
+            let app = &self.app.upstreams[0].address;
+            tracing::warn!(app = %app, "the app answers nobody: few requests may wait for it until it does");
         }
     }
 }

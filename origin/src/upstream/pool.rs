@@ -1,5 +1,5 @@
 //! What a core has of its own for each app: idle connections, the budget of retries, and the gate before an app that is down.
-//! The lock is never contended: only its own core takes it, and never across an await.
+//! The lock is hardly ever contended: only its own core takes it, never across an await, and whoever reads the metrics.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -160,6 +160,12 @@ impl Pool {
             }
             None
         })
+    }
+
+    /// Connections to an upstream that nobody uses just now.
+    pub(crate) fn idle(&self, app: usize, upstream: usize) -> usize {
+        let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.get(app).and_then(|own| own.idle.get(upstream)).map_or(0, Vec::len)
     }
 
     /// Lets others use a new connection too, where it can carry several exchanges at once.

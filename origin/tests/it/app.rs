@@ -167,7 +167,7 @@ async fn serve(
         let begun = tokio::select! {
             read = line.0.peek(&mut first) => read,
             // What is on its way is answered still.
-            _ = async { let _ = stopping.wait_for(|s| *s).await; tokio::time::sleep(Duration::from_millis(20)).await } => break,
+            _ = async { let _ = stopping.wait_for(|s| *s).await; tokio::time::sleep(Duration::from_millis(300)).await } => break,
         };
         if !matches!(begun, Ok(1)) {
             break;

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -12,10 +13,17 @@ use tokio::net::TcpStream;
 /// How long an answer may take in any test.
 const WITHIN: Duration = Duration::from_secs(10);
 
+/// The lines that a gateway has logged so far.
+pub(crate) type Log = Arc<Mutex<Vec<serde_json::Value>>>;
+
 /// A running gateway; dropped, it is killed.
 pub(crate) struct Gateway {
     child: Child,
+    log: Log,
+    /// Its log, while nobody reads it.
+    unread: Option<BufReader<ChildStdout>>,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     _folder: TempDir,
 }
 
@@ -28,23 +36,53 @@ impl Gateway {
             "listen.http = [\"127.0.0.1:0\"]\nlisten.cores = 1\n{more}\n[[site]]\nhosts = [\"*\"]\napp = {app}\n"
         );
         std::fs::write(&file, text).expect("written");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_origin"))
-            .args(["serve", "--config"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let address = lines
-            .by_ref()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_origin"));
+        command.args(["serve", "--config"]).arg(&file);
+        let mut gateway = Self::run(command, folder);
+        gateway.read_log();
+        gateway
+    }
+
+    /// One that `command` runs. Of its log only the beginning is read.
+    pub(crate) fn run(mut command: Command, folder: TempDir) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut log = BufReader::new(child.stdout.take().expect("piped"));
+        let serving = std::iter::from_fn(|| {
+            let mut line = String::new();
+            log.read_line(&mut line).ok().filter(|n| *n > 0).map(|_| line)
+        });
+        let serving = serving
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok())
             .find(|line| line["message"] == "serving")
-            .and_then(|line| line["addresses"].as_str()?.strip_prefix("http://")?.parse().ok())
             .expect("it serves");
-        // Shown where a test fails.
-        std::thread::spawn(move || lines.for_each(|line| println!("{line}")));
-        Self { child, address, _folder: folder }
+        let address = |key: &str| serving[key].as_str()?.strip_prefix("http://")?.parse().ok();
+        let (address, admin) = (address("addresses").expect("an address"), address("admin"));
+        Self { child, log: Log::default(), unread: Some(log), address, admin, _folder: folder }
+    }
+
+    /// Reads its log from now on.
+    pub(crate) fn read_log(&mut self) {
+        let (Some(unread), log) = (self.unread.take(), Arc::clone(&self.log)) else { return };
+        std::thread::spawn(move || {
+            for line in unread.lines().map_while(Result::ok) {
+                // Shown where a test fails.
+                println!("{line}");
+                log.lock().expect("no panic").extend(serde_json::from_str::<serde_json::Value>(&line));
+            }
+        });
+    }
+
+    /// The first line of its log with this message, once it is there.
+    pub(crate) async fn logged(&self, message: &str) -> serde_json::Value {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let found = self.log.lock().expect("no panic").iter().find(|line| line["message"] == message).cloned();
+            match found {
+                Some(line) => return line,
+                None => assert!(Instant::now() < until, "{message} is not logged"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// A connection to it.
@@ -57,6 +95,18 @@ impl Gateway {
         let mut stream = self.connect().await;
         stream.write_all(request.as_bytes()).await.expect("written");
         rest(&mut stream).await
+    }
+
+    /// The same on the private listener.
+    pub(crate) async fn say_admin(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin.expect("[admin]")).await.expect("it accepts");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        rest(&mut stream).await
+    }
+
+    /// Asks the private listener.
+    pub(crate) async fn ask_admin(&self, method: &str, path: &str) -> String {
+        self.say_admin(&format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")).await
     }
 
     /// A GET.

@@ -1,6 +1,7 @@
 //! The real gateway between scripted clients and scripted apps, so that every fault is exact.
 
 mod activation;
+mod admin;
 mod app;
 mod balance;
 mod compress;
@@ -12,6 +13,7 @@ mod hold;
 mod http2;
 mod load;
 mod messages;
+mod own_faults;
 mod process;
 mod reload;
 mod sites;

@@ -1,11 +1,11 @@
 //! What of a message passes: answers before the request's end, informational ones, trailers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::app::{OK, Script};
-use crate::gateway::{Gateway, assert_good};
+use crate::gateway::{Gateway, assert_good, rest};
 
 #[tokio::test]
 async fn informational_answers_are_never_the_answer() {
@@ -75,4 +75,60 @@ async fn trailers_pass_both_ways() {
         assert_good(&gateway.get("/next").await);
     };
     tokio::join!(app, client);
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_is_told_so_and_a_silent_connection_ends() {
+    let script = Script::new().await;
+    let gateway = Gateway::before(&script.app(), "timeouts.head = \"500ms\"");
+    let began = Instant::now();
+    let (mut dripping, mut silent) = (gateway.connect().await, gateway.connect().await);
+    let drip = async {
+        for byte in b"GET / HTTP/1.1\r\nhost: a\r\nx-long: " {
+            if dripping.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        rest(&mut dripping).await
+    };
+    let quiet = async { rest(&mut silent).await };
+    // One that has been used, and is in use for longer than a head may take, lives on.
+    let used = async {
+        let mut stream = gateway.connect().await;
+        for _ in 0..2 {
+            let app = async {
+                let mut line = script.accept().await;
+                line.head().await;
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                line.say(format!("{}", OK.replace("content-length", "connection: close\r\ncontent-length"))).await;
+            };
+            let client = async {
+                stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("written");
+                let mut answer = Vec::new();
+                while !answer.ends_with(b"\r\n\r\nok") {
+                    assert!(stream.read_buf(&mut answer).await.expect("read") > 0, "it goes on");
+                }
+            };
+            tokio::join!(app, client);
+        }
+        rest(&mut stream).await
+    };
+    let (dripped, quiet, used) = tokio::join!(drip, quiet, used);
+    assert!(dripped.starts_with("HTTP/1.1 408 ") && dripped.contains("connection: close"), "{dripped}");
+    assert_eq!((quiet.as_str(), used.as_str()), ("", ""), "nothing is said where nothing was asked");
+    assert!(began.elapsed() >= Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn an_offence_in_the_second_part_of_a_head_is_told_too() {
+    let script = Script::new().await;
+    let gateway = Gateway::before(&script.app(), "");
+    let mut stream = gateway.connect().await;
+    for part in ["GET / HTTP/1.1\r\nhost: a\r\nx: 1\r\nna", "me : 2\r\n\r\n"] {
+        stream.write_all(part.as_bytes()).await.expect("written");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
 }

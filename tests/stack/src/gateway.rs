@@ -17,6 +17,8 @@ use crate::toolchain::Progress;
 const START: Duration = Duration::from_secs(20);
 /// How long after SIGTERM it is killed.
 const STOP: Duration = Duration::from_secs(15);
+/// With these the gateway's dependencies have the features that the stack needs, and are built once for both.
+const WITH_STACK: &[&str] = &["--package", "origin", "--package", "stack"];
 /// Log lines kept.
 const KEPT: usize = 5_000;
 
@@ -46,10 +48,43 @@ struct Log {
 pub fn build(root: &Path, progress: &Progress<'_>) -> Result<PathBuf, String> {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     progress("gateway  building origin …");
+    cargo_build(root, &[WITH_STACK, &["--profile", profile]].concat())
+}
+
+/// Builds the binary as it is deployed.
+///
+/// # Errors
+/// What cargo said.
+pub fn build_release(root: &Path, progress: &Progress<'_>) -> Result<PathBuf, String> {
+    progress("gateway  building origin as for a deployment (some minutes the first time) …");
+    cargo_build(root, &["--locked", "--package", "origin", "--release"])
+}
+
+/// Builds the binary with our own crates optimised and all others as the tests have them (optimised.toml), into a folder of the
+/// caller's.
+///
+/// # Errors
+/// What cargo said, or that the binary can't be copied.
+pub fn build_optimised(root: &Path, folder: &Path, progress: &Progress<'_>) -> Result<PathBuf, String> {
+    progress("gateway  building origin, optimised …");
+    let dev: &[&str] = &["--profile", "dev"];
+    let built = cargo_build(root, &[WITH_STACK, dev, &["--config", "tests/stack/optimised.toml"]].concat());
+    let copied = built.and_then(|built| {
+        let copy = folder.join("origin");
+        std::fs::copy(&built, &copy).map_err(|e| format!("{}: {e}", built.display()))?;
+        Ok(copy)
+    });
+    // Both builds go by the same name: the other tests' comes back.
+    cargo_build(root, &[WITH_STACK, dev].concat())?;
+    copied
+}
+
+fn cargo_build(root: &Path, arguments: &[&str]) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Not quietly: cargo shows how far it is, and whom it waits for.
     let output = Command::new(cargo)
-        .args(["build", "--package", "origin", "--package", "stack", "--bin", "origin", "--profile", profile])
+        .args(["build", "--bin", "origin"])
+        .args(arguments)
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(root)
         .stderr(Stdio::inherit())
@@ -152,6 +187,12 @@ impl Gateway {
     #[must_use]
     pub fn find(&self, fits: impl Fn(&Value) -> bool) -> Option<Value> {
         self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().find(|l| fits(l)).cloned()
+    }
+
+    /// How many log lines are kept.
+    #[must_use]
+    pub fn lines(&self) -> usize {
+        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The access-log line of a request, as soon as it is there; at most 5 s.

@@ -4,9 +4,15 @@
 
 pub mod bucket;
 mod configuration;
+pub mod faults;
+pub mod frames;
 pub mod gateway;
+pub mod idle;
 pub mod keys;
+pub mod link;
 pub mod load;
+pub mod open_loop;
+pub mod process;
 pub mod report;
 pub mod stack;
 pub mod toolchain;

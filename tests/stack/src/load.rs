@@ -1,4 +1,4 @@
-//! A closed loop of keep-alive connections, for benchmarks that count the CPU of who serves, and what `/proc` says of it.
+//! A closed loop of keep-alive connections, for benchmarks that count the CPU of who serves.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub struct Load {
     pub address: SocketAddr,
     /// Path and query.
     pub target: String,
+    /// Fields besides Host.
+    pub fields: Vec<(String, String)>,
     /// Connections, each with one request at a time.
     pub connections: usize,
     /// Requests in all; the load ends by itself.
@@ -45,7 +47,10 @@ impl Load {
 async fn worker(load: Load, left: Arc<AtomicU64>) -> Result<(), String> {
     let mut sender = connect(load.address).await?;
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-        let request = Request::get(&load.target).header("host", load.address.to_string());
+        let mut request = Request::get(&load.target).header("host", load.address.to_string());
+        for (name, value) in &load.fields {
+            request = request.header(name, value);
+        }
         let request = request.body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
         sender.ready().await.map_err(|e| e.to_string())?;
         let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
@@ -67,26 +72,4 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Empty<Bytes>>, Strin
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     tokio::spawn(connection);
     Ok(sender)
-}
-
-/// User and system time that a process has used, in seconds; `None` where `/proc` does not tell.
-#[must_use]
-pub fn cpu_seconds(pid: u32) -> Option<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in brackets, may hold anything; the fields after it are numbers.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    // Linux counts in hundredths of a second on every machine that this runs on.
-    Some((user + system) / 100.0)
-}
-
-/// Resident memory of a process in bytes, now and at its peak.
-#[must_use]
-pub fn resident_bytes(pid: u32) -> Option<(u64, u64)> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let field = |name: &str| -> Option<u64> {
-        let line = status.lines().find(|l| l.starts_with(name))?;
-        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
-    };
-    Some((field("VmRSS:")?, field("VmHWM:")?))
 }

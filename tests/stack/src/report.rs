@@ -73,6 +73,20 @@ impl Case {
     }
 }
 
+impl Case {
+    /// As in `26.1 (25.0–27.9)`, with fewer places where figures are large.
+    fn shown(&self) -> String {
+        let places = match self.median() {
+            median if median >= 1000.0 => 0,
+            median if median >= 10.0 => 1,
+            _ => 2,
+        };
+        let (low, high) = self.samples.iter().fold((f64::MAX, f64::MIN), |(l, h), s| (l.min(*s), h.max(*s)));
+        let median = format!("{:.places$}", self.median());
+        if self.samples.len() < 2 { median } else { format!("{median} ({low:.places$}–{high:.places$})") }
+    }
+}
+
 impl Report {
     /// An empty report of today on this machine.
     #[must_use]
@@ -105,6 +119,38 @@ impl Report {
             ));
         }
         table
+    }
+
+    /// The medians as Markdown, tasks against subjects: one table for each unit, with the lowest and highest sample in brackets.
+    #[must_use]
+    pub fn comparison(&self) -> String {
+        fn distinct<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+            let mut distinct = Vec::new();
+            all.for_each(|one| {
+                if !distinct.contains(&one) {
+                    distinct.push(one);
+                }
+            });
+            distinct
+        }
+        let mut text = String::new();
+        for unit in distinct(self.cases.iter().map(|c| c.unit.as_str())) {
+            let cases: Vec<&Case> = self.cases.iter().filter(|c| c.unit == unit).collect();
+            let subjects = distinct(cases.iter().map(|c| c.subject.as_str()));
+            let better = if cases.iter().all(|c| c.less_is_better) { "less" } else { "more" };
+            text.push_str(&format!("\n## {unit} ({better} is better)\n\n| | {} |\n| --- ", subjects.join(" | ")));
+            text.push_str(&"| ---: ".repeat(subjects.len()));
+            text.push_str("|\n");
+            for name in distinct(cases.iter().map(|c| c.name.as_str())) {
+                text.push_str(&format!("| {name} "));
+                for subject in &subjects {
+                    let case = cases.iter().find(|c| c.name == name && c.subject == *subject);
+                    text.push_str(&case.map_or_else(|| "| – ".to_owned(), |case| format!("| {} ", case.shown())));
+                }
+                text.push_str("|\n");
+            }
+        }
+        text
     }
 
     /// Writes `NAME.json` into a folder.
@@ -162,6 +208,11 @@ mod tests {
         report.write(folder.path()).unwrap();
         let text = std::fs::read_to_string(folder.path().join("example.json")).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+        assert_eq!(
+            report.comparison(),
+            "\n## µs CPU/request (less is better)\n\n| | a | b |\n| --- | ---: | ---: |\n\
+             | proxied | 2.00 (1.00–3.00) | 2.50 (1.00–4.00) |\n"
+        );
         assert!(report.table().contains("| proxied | a | 2.0 | µs CPU/request | 1.0 … 3.0 |"), "{}", report.table());
     }
 }

@@ -8,7 +8,8 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use stack::load::{Load, cpu_seconds, resident_bytes};
+use stack::load::Load;
+use stack::process::{cpu_seconds, memory};
 use stack::report::{Case, Report};
 use stack::toolchain::Toolchain;
 use stack::{Edge, Listeners, Options, Ports, Stack};
@@ -85,8 +86,13 @@ async fn measure() -> Result<Report, String> {
         for (name, target) in tasks {
             for (subject, case) in subjects.iter().zip(&mut cases) {
                 let requests = if subject.name.starts_with("workerd") { REQUESTS / 5 } else { REQUESTS };
-                let load =
-                    Load { address: subject.address, target: target.to_owned(), connections: CONNECTIONS, requests };
+                let load = Load {
+                    address: subject.address,
+                    target: target.to_owned(),
+                    fields: Vec::new(),
+                    connections: CONNECTIONS,
+                    requests,
+                };
                 let before = cpu_seconds(subject.pid).ok_or("the process is gone")?;
                 load.run().await.map_err(|e| format!("{name}, {}: {e}", subject.name))?;
                 let used = cpu_seconds(subject.pid).ok_or("the process is gone")? - before;
@@ -100,16 +106,14 @@ async fn measure() -> Result<Report, String> {
         eprintln!("measure  round {round} of {ROUNDS}");
     }
     for subject in &subjects {
-        if let Some((_, peak)) = resident_bytes(subject.pid) {
-            #[expect(clippy::cast_precision_loss, reason = "megabytes")]
-            report.cases.push(Case {
-                name: "peak resident memory".to_owned(),
-                subject: subject.name.to_owned(),
-                unit: "MiB".to_owned(),
-                less_is_better: true,
-                samples: vec![peak as f64 / f64::from(1 << 20)],
-            });
-        }
+        #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+        report.cases.push(Case {
+            name: "peak resident memory".to_owned(),
+            subject: subject.name.to_owned(),
+            unit: "MiB".to_owned(),
+            less_is_better: true,
+            samples: vec![memory(&[subject.pid]).peak as f64 / f64::from(1 << 20)],
+        });
     }
     native.stop().await;
     worker.stop().await;

@@ -6,11 +6,14 @@
 //! at the same time, of threads or of processes, wait for each other on `.tools/lock`.
 
 mod assets;
+mod caddy;
 mod cargo_programs;
 mod chromium;
 mod command;
+mod debian;
 mod error;
 mod node;
+mod pebble;
 mod rust_target;
 mod versions;
 mod worker;
@@ -23,8 +26,11 @@ use std::{
 };
 
 pub use assets::{Assets, MAX_FILE_BYTES, MAX_FILES, MAX_RULES, headers_file, publish};
+pub use caddy::caddy;
 pub use chromium::chromium;
+pub use debian::program;
 pub use error::Error;
+pub use pebble::pebble;
 pub use worker::{Bundle, MAX_GZIPPED_BYTES, Worker};
 pub use wrangler::{DryRun, Wrangler};
 

@@ -1,6 +1,8 @@
 //! Health: the monitor asks `/api/health` through everything and learns which way it came; systemd and load balancers ask the private
 //! listener. The answer is never from a cache. Going down, the gateway finishes what it has begun.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use stack::gateway::Gateway;
 
@@ -12,6 +14,7 @@ cases![
     the_monitor_is_told_the_way,
     the_answer_is_never_stored,
     the_private_listener,
+    the_metrics_know_the_way,
     an_app_that_is_down_is_said on Native,
     draining_finishes_what_has_begun on Native,
 ];
@@ -47,12 +50,33 @@ async fn the_answer_is_never_stored(site: &Site) {
 
 async fn the_private_listener(site: &Site) {
     let http = crate::site::client().build().expect("a client");
-    for (path, status, said) in [("/livez", 200, "alive\n"), ("/readyz", 200, "ready\n"), ("/", 404, "")] {
+    for (path, status, said) in [("/livez", 200, "alive\n"), ("/readyz", 200, "ready\n")] {
         let answer = send(http.get(format!("{}{path}", site.stack.addresses.admin))).await;
         assert_eq!((answer.status, answer.text()), (status, said), "{path}");
     }
     // And there only: on the site these are paths of the app.
     assert_eq!(site.fetch("/readyz").await.status, 404);
+}
+
+async fn the_metrics_know_the_way(site: &Site) {
+    let via = match site.host {
+        Host::Native => "direct",
+        Host::Worker => "edge-signed",
+    };
+    let http = crate::site::client().build().expect("a client");
+    let counted = format!("origin_requests_total{{site=\"*\",trust=\"{via}\",status_class=\"2xx\"}} ");
+    let until = Instant::now() + Duration::from_secs(20);
+    let metrics = loop {
+        site.fetch("/api/health").await;
+        let metrics = send(http.get(format!("{}/metrics", site.stack.addresses.admin))).await.text().to_owned();
+        if metrics.contains(&counted) {
+            break metrics;
+        }
+        assert!(Instant::now() < until, "{metrics}");
+    };
+    let handshakes = metrics.lines().find_map(|line| line.strip_prefix("origin_tls_handshakes_total "));
+    // The Worker comes over TLS.
+    assert!(handshakes.is_some_and(|count| site.host == Host::Native || count != "0"), "{metrics}");
 }
 
 async fn an_app_that_is_down_is_said(site: &Site) {

@@ -18,8 +18,11 @@ mod bounds;
 mod cache;
 mod certificates;
 mod errors;
+mod faults;
 mod files;
 mod health;
+mod http1;
+mod http2;
 mod paths;
 mod requests;
 mod restarts;
@@ -36,6 +39,9 @@ fn main() -> std::process::ExitCode {
         assets::CASES,
         streams::CASES,
         bounds::CASES,
+        faults::CASES,
+        http1::CASES,
+        http2::CASES,
         certificates::CASES,
         restarts::CASES,
         errors::CASES,

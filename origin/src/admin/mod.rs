@@ -1,0 +1,47 @@
+//! The private listener, by axum: what an operator, a monitor or a balancer asks.
+
+mod listener;
+mod pages;
+mod refusal;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+pub(crate) use listener::serve;
+
+use crate::gateway::Gateway;
+use refusal::Refusal;
+use visitor::Door;
+
+/// What `/` says.
+const INDEX: &str = "\
+GET    /livez      200 as long as the process runs
+GET    /readyz     200 when it should get traffic, 503 while it should not
+GET    /metrics    for Prometheus
+GET    /upstreams  how every app and its upstreams are, as JSON
+GET    /config     the configuration in use, with what it leaves out
+POST   /drain      serve on, and have /readyz say 503, so that balancers leave
+DELETE /drain      the way back
+";
+
+/// The routes of the private listener. `unix` says that it is a Unix socket.
+pub(crate) fn router(gateway: &Arc<Gateway>, unix: bool) -> Router {
+    let token = gateway.config.admin.as_ref().and_then(|admin| admin.token.clone());
+    let door = Arc::new(Door { token, unix });
+    Router::new()
+        .route("/", get(|| async { INDEX }))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(pages::readyz))
+        .route("/metrics", get(pages::metrics))
+        .route("/upstreams", get(pages::upstreams))
+        .route("/config", get(pages::config))
+        .route("/drain", post(pages::drain).delete(pages::undrain))
+        .fallback(async || Refusal::NotFound)
+        .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
+        .layer(from_fn_with_state(door, visitor::admit))
+        .with_state(Arc::clone(gateway))
+}

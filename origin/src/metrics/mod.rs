@@ -1,0 +1,63 @@
+//! Metrics, for whoever asks `/metrics` on the private listener.
+//!
+//! Each core counts for itself ([`counts`]); a scrape adds the cores up and reads the rest where it stands ([`scrape`]). Labels
+//! come from the configuration and from words of ours, never from a client, so there are as many series as that makes.
+
+mod counts;
+mod families;
+mod process;
+mod scrape;
+mod tally;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::upstream::{App, Pool};
+
+pub(crate) use counts::{Counts, Ended, Event, Failure, UpstreamCounts, count, event};
+pub(crate) use scrape::{Format, scrape};
+
+/// What has been counted since the start.
+pub struct Metrics {
+    /// Sites, apps, upstreams of all apps.
+    sizes: [usize; 3],
+    cores: Mutex<Vec<(Arc<Counts>, Pool)>>,
+    certificates: Mutex<Vec<Certificate>>,
+    started: SystemTime,
+}
+
+/// A certificate in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// What it is called, in words of the configuration: a host, or the section that names its file.
+    pub name: String,
+    /// When it expires.
+    pub not_after: SystemTime,
+}
+
+impl Metrics {
+    /// Nothing has been counted yet. `apps` are those of the sites.
+    pub(crate) fn new(sites: usize, apps: &[Arc<App>]) -> Self {
+        let count = apps.iter().map(|app| app.number() + 1).max().unwrap_or(0);
+        let upstreams = apps.iter().map(|app| app.series().end).max().unwrap_or(0);
+        let sizes = [sites, count, upstreams];
+        Self { sizes, cores: Mutex::default(), certificates: Mutex::default(), started: SystemTime::now() }
+    }
+
+    /// Has this thread count as a core of its own, for as long as it runs.
+    pub(crate) fn count_on_this_thread(&self, pool: &Pool) {
+        let [sites, apps, upstreams] = self.sizes;
+        let own = Arc::new(Counts::new(sites, apps, upstreams));
+        lock(&self.cores).push((Arc::clone(&own), pool.clone()));
+        counts::count_in(own);
+    }
+
+    /// Says which certificates are in use, in place of those before.
+    pub fn set_certificates(&self, certificates: Vec<Certificate>) {
+        *lock(&self.certificates) = certificates;
+    }
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,160 @@
+//! Adds the cores up and writes everything down, once for each scrape.
+
+mod apps;
+mod requests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
+use prometheus_client::registry::Registry;
+
+use super::counts::{Counts, Event};
+use super::families::{Families, Labels};
+use super::lock;
+use super::process::Process;
+use super::tally::{Sum, Tally, Times};
+use crate::gateway::Gateway;
+use crate::telemetry;
+use crate::upstream::Pool;
+
+/// The form of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// OpenMetrics 1.0, for who asks for it.
+    OpenMetrics,
+    /// Prometheus's own text format 0.0.4.
+    Prometheus,
+}
+
+impl Format {
+    /// The one that an `Accept` field wants.
+    pub(crate) fn wanted(accept: Option<&str>) -> Self {
+        match accept {
+            Some(accept) if accept.contains("application/openmetrics-text") => Self::OpenMetrics,
+            _ => Self::Prometheus,
+        }
+    }
+
+    /// Its media type.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+        }
+    }
+}
+
+/// All metrics, as text.
+pub(crate) fn scrape(gateway: &Arc<Gateway>, format: Format) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Scrape(Arc::clone(gateway))));
+    let mut out = String::with_capacity(16 << 10);
+    match format {
+        Format::OpenMetrics => text::encode(&mut out, &registry)?,
+        Format::Prometheus => prometheus_text::encode(&mut out, &registry)?,
+    }
+    Ok(out)
+}
+
+struct Scrape(Arc<Gateway>);
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scrape")
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let cores = Cores(lock(&self.0.metrics.cores).clone());
+        let mut out = Families(encoder);
+        requests::write(&mut out, &self.0, &cores)?;
+        connections(&mut out, &self.0, &cores)?;
+        apps::write(&mut out, &self.0, &cores)?;
+        gateway(&mut out, &self.0)
+    }
+}
+
+/// All cores.
+struct Cores(Vec<(Arc<Counts>, Pool)>);
+
+impl Cores {
+    fn sum(&self, of: impl Fn(&Counts) -> &Tally) -> u64 {
+        self.0.iter().map(|(counts, _)| of(counts).get()).sum()
+    }
+
+    fn times(&self, of: impl Fn(&Counts) -> &Times) -> Sum {
+        let mut sum = Sum::default();
+        self.0.iter().for_each(|(counts, _)| sum.add(of(counts)));
+        sum
+    }
+
+    /// The events of a kind, by reason.
+    fn events(&self, event: Event) -> Vec<(&'static str, u64)> {
+        let mut sums: Vec<(&'static str, u64)> = Vec::new();
+        let all = self.0.iter().flat_map(|(counts, _)| counts.events());
+        for (_, reason, count) in all.filter(|(kind, ..)| *kind == event) {
+            match sums.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, sum)) => *sum += count,
+                None => sums.push((reason, count)),
+            }
+        }
+        sums.sort_unstable();
+        sums
+    }
+}
+
+fn none() -> Labels<'static> {
+    Vec::new()
+}
+
+fn reasons(out: &mut Families<'_>, cores: &Cores, event: Event, name: &str, help: &str) -> fmt::Result {
+    let series = cores.events(event).into_iter().map(|(reason, count)| (vec![("reason", reason)], count));
+    out.counters(name, help, series)
+}
+
+fn connections(out: &mut Families<'_>, gateway: &Gateway, cores: &Cores) -> fmt::Result {
+    let accepted = cores.sum(|counts| &counts.connections);
+    out.counters("origin_connections", "Connections from clients", [(none(), accepted)])?;
+    let open = gateway.connections.open();
+    out.gauges("origin_connections_open", "Connections from clients that are open", [(none(), open)])?;
+    let help = "Connections closed because too many are open";
+    reasons(out, cores, Event::ConnectionRefused, "origin_connections_refused", help)?;
+    let handshakes = cores.sum(|counts| &counts.handshakes);
+    out.counters("origin_tls_handshakes", "TLS handshakes that succeeded", [(none(), handshakes)])?;
+    reasons(out, cores, Event::Handshake, "origin_tls_handshake_failures", "TLS handshakes that failed")
+}
+
+fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
+    let ready = u32::from(!gateway.resting.load(Ordering::Relaxed) && !gateway.draining.has_begun());
+    out.gauges("origin_ready", "1 while /readyz says so", [(none(), ready)])?;
+    out.gauges("origin_cache_entries", "Answers in the cache", [(none(), gateway.store.entries())])?;
+    out.gauges("origin_cache_bytes", "Bytes in the cache", [(none(), gateway.store.bytes())])?;
+    let lost = telemetry::lost_lines();
+    out.counters("origin_log_lines_lost", "Lines of the log that its target did not take", [(none(), lost)])?;
+    let certificates = lock(&gateway.metrics.certificates).clone();
+    let expiry = certificates.iter().map(|c| (vec![("certificate", c.name.as_str())], seconds(c.not_after)));
+    out.gauges("origin_certificate_expiry_timestamp_seconds", "When a certificate expires", expiry)?;
+    let hash = vec![("hash", gateway.config.written.hash())];
+    out.info("origin_config", "The configuration in use, by its file's SHA-256", &hash)?;
+    let started = seconds(gateway.metrics.started);
+    let help = "When the configuration was taken into use";
+    out.gauges("origin_config_load_timestamp_seconds", help, [(none(), started)])?;
+    out.info("origin_build", "This program", &vec![("version", env!("CARGO_PKG_VERSION"))])?;
+
+    let process = Process::look();
+    let resident = process.resident_bytes.map(|bytes| (none(), bytes));
+    out.gauges("process_resident_memory_bytes", "Resident memory", resident)?;
+    out.counters("process_cpu_seconds", "User and system time", [(none(), process.cpu_seconds)])?;
+    out.gauges("process_open_fds", "Open file descriptors", process.open_fds.map(|fds| (none(), fds)))?;
+    out.gauges("process_max_fds", "The most of them", process.max_fds.map(|fds| (none(), fds)))?;
+    out.gauges("process_start_time_seconds", "When it started, since the epoch", [(none(), started)])
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
