@@ -101,7 +101,7 @@ async fn a_head_that_does_not_end_is_told_so_and_a_silent_connection_ends() {
                 let mut line = script.accept().await;
                 line.head().await;
                 tokio::time::sleep(Duration::from_millis(1500)).await;
-                line.say(format!("{}", OK.replace("content-length", "connection: close\r\ncontent-length"))).await;
+                line.say(OK.replace("content-length", "connection: close\r\ncontent-length")).await;
             };
             let client = async {
                 stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("written");
