@@ -5,6 +5,9 @@
 //! limit gets 503 at once instead of a place in a queue that nobody empties. A request counts until the head of its answer,
 //! so that downloads and event streams do not.
 //!
+//! A request whose client leaves before the answer counts as answered then, if that is late: clients that have less patience than an
+//! overloaded app has queue would leave no answers to learn from.
+//!
 //! An app that answers nobody gives nothing to follow. After some timeouts in a row only the least may wait for it; its first
 //! answer gives it back what it had. A site so small that it never has that many at once does not notice.
 
@@ -60,6 +63,8 @@ struct Window {
 pub(crate) struct Permit {
     of: Arc<Concurrency>,
     in_flight: u32,
+    /// Since when, while it is not answered.
+    waiting: Option<Instant>,
 }
 
 impl Concurrency {
@@ -98,7 +103,7 @@ impl Concurrency {
             self.refused.store(true, Ordering::Relaxed);
             return None;
         }
-        Some(Permit { of: Arc::clone(self), in_flight: before + 1 })
+        Some(Permit { of: Arc::clone(self), in_flight: before + 1, waiting: Some(Instant::now()) })
     }
 
     /// Requests in flight, the limit, and whether it is the least because the app does not answer.
@@ -116,7 +121,8 @@ impl Concurrency {
 
 impl Permit {
     /// The app has answered at `now` what was sent to it at `sent`.
-    pub(crate) fn answered(self, sent: Instant, now: Instant) {
+    pub(crate) fn answered(mut self, sent: Instant, now: Instant) {
+        self.waiting = None;
         let limit = {
             let mut window = self.of.window();
             if std::mem::take(&mut window.timeouts) >= self.of.stalls {
@@ -147,10 +153,32 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.of.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let Some(since) = self.waiting else { return };
+        let now = Instant::now();
+        let limit = {
+            let mut window = self.of.window.lock().unwrap_or_else(PoisonError::into_inner);
+            window.abandoned(now - since, self.in_flight, now, f64::from(self.of.most), &self.of.refused)
+        };
+        if let Some(limit) = limit {
+            self.of.limit.store(limit, Ordering::Relaxed);
+        }
     }
 }
 
 impl Window {
+    /// Counts a request that was waited for in vain, if it was late; the new limit, where the window closes.
+    fn abandoned(
+        &mut self,
+        waited: Duration,
+        in_flight: u32,
+        now: Instant,
+        most: f64,
+        refused: &AtomicBool,
+    ) -> Option<u32> {
+        let late = self.best > 0.0 && waited.as_secs_f64() > (self.best * TOLERANCE).max(SOON);
+        if late { self.answer(waited, in_flight, now, most, refused) } else { None }
+    }
+
     /// Counts an answer; the new limit, where the window closes.
     fn answer(&mut self, took: Duration, in_flight: u32, now: Instant, most: f64, refused: &AtomicBool) -> Option<u32> {
         self.answers += 1;
@@ -302,5 +330,24 @@ mod tests {
             let all: Vec<_> = std::iter::from_fn(|| concurrency.enter()).collect();
             assert_eq!(all.len(), LEAST as usize);
         }
+    }
+
+    #[test]
+    fn clients_that_leave_are_learned_from() {
+        let start = Instant::now();
+        let concurrency = Concurrency::new(1000, start);
+        let mut window = concurrency.window.lock().expect("no panic");
+        let (refused, second) = (super::AtomicBool::new(false), Duration::from_secs(1));
+        let mut wait = |waited: Duration, n: u32| window.abandoned(waited, 500, start + second * n, 1000.0, &refused);
+        // Nothing is known of the app yet.
+        assert!((1..100).all(|n| wait(second, n).is_none()));
+        for n in 100..120 {
+            window.answer(second / 10, 500, start + second * n, 1000.0, &refused);
+        }
+        let mut wait = |waited: Duration, n: u32| window.abandoned(waited, 500, start + second * n, 1000.0, &refused);
+        // In a hurry, but not late.
+        assert!((120..200).all(|n| wait(second / 10, n).is_none()));
+        let limit = (200..400).filter_map(|n| wait(second, n)).last().expect("windows close");
+        assert!(limit < 200, "{limit}");
     }
 }

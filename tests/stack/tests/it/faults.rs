@@ -53,7 +53,10 @@ async fn an_app_that_is_a_black_hole(_: &Site) {
         lost.quantile(502, 1.0),
         during.p99()
     );
-    assert_eq!((lost.count(502), during.failed()), (lost.sent, 0), "{:?}", lost.by_status.keys());
+    // After some timeouts in a row only a few may wait for it; the others get 503 at once.
+    let told = lost.count(502) + lost.count(503);
+    assert_eq!((told, during.failed()), (lost.sent, 0), "{:?}", lost.by_status.keys());
+    assert!(lost.count(502) >= 5, "{}", lost.count(502));
     let first = lost.quantile(502, 0.0);
     assert!((990.0..3000.0).contains(&first) && lost.quantile(502, 1.0) < 5000.0, "{first}");
 }

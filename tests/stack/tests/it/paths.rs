@@ -69,9 +69,14 @@ async fn what_can_be_read_in_two_ways_is_refused(site: &Site) {
 }
 
 async fn what_no_request_line_holds(site: &Site) {
-    // A fragment is a client's own affair, and a quotation mark is encoded, as the URL Standard does both.
-    for (sent, served) in [("/echo/a#b", "/echo/a"), ("/echo/a\"b", "/echo/a%22b")] {
-        assert_eq!(raw::get(site.address(), sent.as_bytes()).await.seen().target, served, "{sent}");
+    // A quotation mark is encoded, as the URL Standard does it.
+    assert_eq!(raw::get(site.address(), b"/echo/a\"b").await.seen().target, "/echo/a%22b");
+    // A fragment is the client's own affair, and never sent.
+    let fragment = raw::get(site.address(), b"/echo/a#b").await;
+    match site.host {
+        Host::Native => assert_eq!(fragment.status, 400),
+        // The runtime's URL parser has cut it off before the Worker sees it.
+        Host::Worker => assert_eq!(fragment.seen().target, "/echo/a"),
     }
     for sent in [&b"/echo/a b"[..], b"/echo/\xff", b"/echo/\x01", b"/echo/\x7f", b"/echo/<", b"/echo?\"", b"*"] {
         let answer = raw::get(site.address(), sent).await;
