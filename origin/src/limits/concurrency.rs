@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn clients_that_leave_are_learned_from() {
         let start = Instant::now();
-        let concurrency = Concurrency::new(1000, start);
+        let concurrency = Concurrency::new(1000, 5, start);
         let mut window = concurrency.window.lock().expect("no panic");
         let (refused, second) = (super::AtomicBool::new(false), Duration::from_secs(1));
         let mut wait = |waited: Duration, n: u32| window.abandoned(waited, 500, start + second * n, 1000.0, &refused);
