@@ -100,8 +100,7 @@ async fn an_app_that_is_gone_shows() {
     let app = Server::start(Mood::Good).await;
     let gateway = Gateway::before(&format!("\"{}\"", app.address), &format!("{ADMIN}\ntimeouts.hold = \"200ms\""));
     assert_good(&gateway.get("/").await);
-    app.stop();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    app.stopped().await;
     assert_problem(&gateway.get("/").await, 502, "app-unreachable");
     let labels = format!("{{app=\"*\",upstream=\"{}\"", app.address);
     let down = format!("origin_upstream_up{labels}}}");

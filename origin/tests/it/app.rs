@@ -151,6 +151,13 @@ impl Server {
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
     }
+
+    /// The same, and waits until it has ended.
+    pub(crate) async fn stopped(&self) {
+        self.stop();
+        // Everything that serves holds a receiver.
+        in_time(self.stop.closed()).await;
+    }
 }
 
 async fn serve(

@@ -46,13 +46,11 @@ async fn one_that_is_down_costs_no_request_and_when_all_are_they_wait() {
     let (a, b) = (Server::start(Mood::Good).await, Server::start(Mood::Good).await);
     let gateway = Gateway::before(&both(&a, &b), "timeouts.ejected = \"100ms\"");
     ask(&gateway, 10).await;
-    a.stop();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    a.stopped().await;
     for n in 0..20 {
         assert_good(&gateway.post(&format!("/{n}")).await);
     }
-    b.stop();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    b.stopped().await;
     let restart = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         Server::on(a.address, Mood::Good).await
