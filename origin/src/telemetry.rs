@@ -1,5 +1,5 @@
 //! Logs: JSON lines on standard output, written by a thread of their own, so that a slow target never slows a request.
-//! What does not fit into the queue is lost and counted ([`backlog`]).
+//! What does not fit into the queue is lost and counted (`backlog.rs`).
 //!
 //! A core collects its lines for a moment before it hands them over: waking the writer for each line costs more than the
 //! line. The access log's lines are made by `access.rs`, for the same reason; everything else is formatted by tracing.

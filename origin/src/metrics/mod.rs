@@ -1,6 +1,6 @@
 //! Metrics, for whoever asks `/metrics` on the private listener.
 //!
-//! Each core counts for itself ([`counts`]); a scrape adds the cores up and reads the rest where it stands ([`scrape`]). Labels
+//! Each core counts for itself (`counts.rs`); a scrape adds the cores up and reads the rest where it stands (`scrape.rs`). Labels
 //! come from the configuration and from words of ours, never from a client, so there are as many series as that makes.
 
 mod counts;
