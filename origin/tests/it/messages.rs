@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::app::{OK, Script};
-use crate::gateway::{Gateway, assert_good, rest};
+use crate::gateway::{Gateway, assert_good, assert_problem, rest};
 
 #[tokio::test]
 async fn informational_answers_are_never_the_answer() {
@@ -131,4 +131,27 @@ async fn an_offence_in_the_second_part_of_a_head_is_told_too() {
     }
     let answer = rest(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
+}
+
+#[tokio::test]
+async fn via_names_us_and_a_circle_ends() {
+    let script = Script::new().await;
+    let gateway = Gateway::before(&script.app(), "");
+    let ask =
+        |via: &str| format!("GET / HTTP/1.1\r\nhost: a\r\naccept: application/json\r\nconnection: close\r\n{via}\r\n");
+    let app = async {
+        for seen in ["via: 1.1 origin\r\n", "via: 1.0 fred, 1.1 origin\r\nvia: 1.1 origin\r\n"] {
+            let mut line = script.accept().await;
+            let head = line.head().await;
+            assert!(head.contains(seen), "{head}");
+            line.say(OK).await;
+        }
+    };
+    let client = async {
+        assert_good(&gateway.say(&ask("")).await);
+        assert_good(&gateway.say(&ask("via: 1.0 fred, 1.1 origin\r\n")).await);
+        let circle = "via: 1.1 origin, 1.1 origin\r\nvia: 2.0 origin, 1.1 origin\r\n";
+        assert_problem(&gateway.say(&ask(circle)).await, 508, "loop");
+    };
+    tokio::join!(app, client);
 }

@@ -36,9 +36,10 @@ async fn a_visitor_sees_the_whole_site_through_both_hosts() {
         let seen = stack.buckets.seen();
         stack.stop().await;
         visited.unwrap_or_else(|error| panic!("through the {name} host: {error}"));
-        // The browser came to the bucket by itself: for each file, for the one that signing in led to, and to listen.
+        // The browser came to the bucket by itself: for each file, and to listen. What signing in led to is one of the files; where its URL was
+        // signed in the same second, the browser has it already.
         let browsers = seen.iter().filter(|seen| seen.user_agent.as_ref().is_some_and(|a| a.contains("Chrome")));
-        assert!(browsers.count() >= FILES.len() + 2, "{name}: {seen:?}");
+        assert!(browsers.count() > FILES.len(), "{name}: {seen:?}");
     }
     let mut taken: Vec<_> = std::fs::read_dir(&pictures).unwrap().map(|entry| entry.unwrap().path()).collect();
     taken.sort();
