@@ -272,8 +272,7 @@ fn request_line(line: &[u8]) -> Result<bool, Offence> {
     let sound = (1..=MAX_METHOD).contains(&method.len())
         && method.iter().all(|b| token(*b))
         && !target.is_empty()
-        // A fragment is never sent; hyper would drop it without a word.
-        && target.iter().all(|b| b.is_ascii_graphic() && *b != b'#')
+        && target.iter().all(u8::is_ascii_graphic)
         && (target != b"*" || method == b"OPTIONS");
     match (sound, version) {
         (true, b"HTTP/1.1") => Ok(true),
