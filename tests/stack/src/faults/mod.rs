@@ -1,5 +1,5 @@
 //! Faults, each as an experiment with its figures: what is done to whom, and what is measured. `cargo faults` runs all of them against the
-//! gateway, nginx and HAProxy; the end-to-end tests run smaller ones against the gateway.
+//! gateway, nginx and HAProxy; `tests/faults.rs` smaller ones against the gateway.
 
 pub mod app;
 pub mod attack;

@@ -252,6 +252,7 @@ fn gateway_config(setup: &Setup, address: SocketAddr) -> String {
     format!(
         "listen.http = [\"{address}\"]\n\
          listen.cores = 2\n\
+         timeouts.drain = \"1s\"\n\
          timeouts.head = \"{}ms\"\n\
          timeouts.connect = \"{}ms\"\n\
          timeouts.answer = \"{}ms\"\n\

@@ -19,6 +19,7 @@ cases![
     a_hand_off_that_cannot_be_carried_out,
     a_hand_off_is_never_stored,
     an_expired_url_is_refused on Native,
+    a_bucket_that_cannot_be_reached on Native,
 ];
 
 /// Asserts that it is a hand-off that no cache keeps; says where to.
@@ -198,4 +199,20 @@ async fn an_expired_url_is_refused(site: &Site) {
         file = plain_get(url(&answer)).await;
     }
     assert_eq!(file.status, 403, "{}", file.text());
+}
+
+async fn a_bucket_that_cannot_be_reached(site: &Site) {
+    let app = site.stack.addresses.app.trim_start_matches("http://");
+    let credentials = &site.stack.credentials.files.bucket;
+    let own = Own::start(
+        site,
+        &format!(
+            "[[site]]\nhosts = [\"*\"]\napp = \"{app}\"\n\
+             [bucket.user-files]\nurl = \"http://127.0.0.1:1/user-files\"\ncredentials_file = {credentials:?}"
+        ),
+    );
+    let answer = send(own.get("/listen/tide")).await;
+    assert_eq!(answer.status, 302, "{}", answer.head());
+    assert!(answer.field("location").starts_with("http://127.0.0.1:1/user-files/"), "{}", answer.head());
+    assert_eq!(send(own.get("/api/health")).await.status, 200);
 }

@@ -18,7 +18,6 @@ mod bounds;
 mod cache;
 mod certificates;
 mod errors;
-mod faults;
 mod files;
 mod health;
 mod http1;
@@ -39,7 +38,6 @@ fn main() -> std::process::ExitCode {
         assets::CASES,
         streams::CASES,
         bounds::CASES,
-        faults::CASES,
         http1::CASES,
         http2::CASES,
         certificates::CASES,

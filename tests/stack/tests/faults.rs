@@ -10,42 +10,33 @@ use stack::faults::proxy::{Kind, Proxy, Setup};
 use stack::faults::{self, Hole, Slow, SlowHeads};
 use stack::frames::{Client, frame, get, kind};
 use tokio::net::TcpStream;
+use tokio::sync::{Mutex, MutexGuard};
 
-use crate::answer::send;
-use crate::own::Own;
-use crate::site::Site;
-
-cases![
-    killed_and_started_again on Native,
-    an_app_that_is_a_black_hole on Native,
-    slow_heads on Native,
-    slow_readers_and_writers on Native,
-    hostile_http2 on Native,
-    more_than_the_app_can_carry on Native,
-    few_file_descriptors on Native,
-    an_unused_http2_connection_ends on Native,
-    a_bucket_that_cannot_be_reached on Native,
-];
+/// Held by the case whose turn it is: each wants the machine for itself.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The gateway before an app of a case's own.
-async fn gateway(setup: impl FnOnce(Setup) -> Setup) -> (App, Proxy) {
+async fn gateway(setup: impl FnOnce(Setup) -> Setup) -> (MutexGuard<'static, ()>, App, Proxy) {
+    let turn = TURN.lock().await;
     let app = App::start().await.expect("an app");
     let setup = setup(Setup::before(app.address));
     let proxy = tokio::task::block_in_place(|| Proxy::start(Kind::Gateway, &setup)).expect("a gateway");
-    (app, proxy)
+    (turn, app, proxy)
 }
 
-async fn killed_and_started_again(_: &Site) {
-    let (_app, mut proxy) = gateway(|setup| setup).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_and_started_again() {
+    let (_turn, _app, mut proxy) = gateway(|setup| setup).await;
     let seconds = faults::killed(&mut proxy).await.expect("it starts");
     println!("killed, and good again after {seconds:.3} s");
     assert!(seconds < 5.0, "{seconds}");
 }
 
-async fn an_app_that_is_a_black_hole(_: &Site) {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_is_a_black_hole() {
     let hole = Hole::new().await.expect("a hole");
     let connect = Duration::from_secs(1);
-    let (_app, proxy) = gateway(|setup| Setup { hole: hole.address, connect, ..setup }).await;
+    let (_turn, _app, proxy) = gateway(|setup| Setup { hole: hole.address, connect, ..setup }).await;
     let (lost, _, during) = faults::hole(&proxy, 3).await;
     println!(
         "black hole: {:?} within {:.0} ms; the other site {:.1} ms",
@@ -61,8 +52,9 @@ async fn an_app_that_is_a_black_hole(_: &Site) {
     assert!((990.0..3000.0).contains(&first) && lost.quantile(502, 1.0) < 5000.0, "{first}");
 }
 
-async fn slow_heads(_: &Site) {
-    let (_app, proxy) = gateway(|setup| Setup { head: Duration::from_secs(3), ..setup }).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_heads() {
+    let (_turn, _app, proxy) = gateway(|setup| Setup { head: Duration::from_secs(3), ..setup }).await;
     let slow = SlowHeads::open(proxy.http1, 400).await;
     slow.drip(Duration::from_millis(100)).await;
     let good = Pace::good(proxy.http1, 1).run().await;
@@ -72,17 +64,19 @@ async fn slow_heads(_: &Site) {
     assert!(closed >= 2.9, "{closed}");
 }
 
-async fn slow_readers_and_writers(_: &Site) {
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_readers_and_writers() {
     for (how, most) in [(Slow::Download, 20.0), (Slow::Download2, 20.0), (Slow::Upload, 20.0), (Slow::Upload2, 20.0)] {
-        let (_app, proxy) = gateway(|setup| setup).await;
+        let (_turn, _app, proxy) = gateway(|setup| setup).await;
         let grown = faults::slow(&proxy, how, 10, 2).await;
         println!("10 × {how:?}: {grown:.1} MiB");
         assert!(grown < most, "{how:?}: {grown}");
     }
 }
 
-async fn hostile_http2(_: &Site) {
-    let (_app, proxy) = gateway(|setup| setup).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_http2() {
+    let (_turn, _app, proxy) = gateway(|setup| setup).await;
     for attack in Attack::ALL {
         let cost = faults::attacked(&proxy, attack, 1).await;
         println!("{}: {cost:?}", attack.as_str());
@@ -98,8 +92,9 @@ async fn hostile_http2(_: &Site) {
     }
 }
 
-async fn more_than_the_app_can_carry(_: &Site) {
-    let (_app, proxy) = gateway(|setup| setup).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_the_app_can_carry() {
+    let (_turn, _app, proxy) = gateway(|setup| setup).await;
     // Ten workers, 100 ms each: 100 a second.
     let (peak, over) = faults::overload(&proxy, "/work/100", 100, 4).await;
     let within = over.quantile(503, 0.99);
@@ -112,8 +107,10 @@ async fn more_than_the_app_can_carry(_: &Site) {
     assert!(over.count(200) * 2 >= peak.count(200) && over.count(503) > 400, "{:?}", over.by_status.keys());
 }
 
-async fn few_file_descriptors(_: &Site) {
-    let (_app, proxy) = gateway(|setup| Setup { descriptors: Some(256), head: Duration::from_secs(30), ..setup }).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn few_file_descriptors() {
+    let (_turn, _app, proxy) =
+        gateway(|setup| Setup { descriptors: Some(256), head: Duration::from_secs(30), ..setup }).await;
     let mut open = Vec::new();
     for _ in 0..400 {
         open.extend(TcpStream::connect(proxy.http1).await);
@@ -135,8 +132,9 @@ async fn few_file_descriptors(_: &Site) {
     assert!(told("cannot accept").is_none(), "it has kept some for itself");
 }
 
-async fn an_unused_http2_connection_ends(_: &Site) {
-    let (_app, proxy) = gateway(|setup| Setup { head: Duration::from_secs(1), ..setup }).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unused_http2_connection_ends() {
+    let (_turn, _app, proxy) = gateway(|setup| Setup { head: Duration::from_secs(1), ..setup }).await;
     // One without a request, one after a request, and one in the middle of a head.
     let half = frame(kind::HEADERS, 0, 1, b"\x82");
     for (what, bytes, goodbye) in
@@ -158,20 +156,4 @@ async fn an_unused_http2_connection_ends(_: &Site) {
     client.send(&get(1, "/later")).await.expect("sent");
     let stays = async { while client.next().await.is_some() {} };
     assert!(tokio::time::timeout(Duration::from_secs(4), stays).await.is_err(), "it is closed in use");
-}
-
-async fn a_bucket_that_cannot_be_reached(site: &Site) {
-    let app = site.stack.addresses.app.trim_start_matches("http://");
-    let credentials = &site.stack.credentials.files.bucket;
-    let own = Own::start(
-        site,
-        &format!(
-            "[[site]]\nhosts = [\"*\"]\napp = \"{app}\"\n\
-             [bucket.user-files]\nurl = \"http://127.0.0.1:1/user-files\"\ncredentials_file = {credentials:?}"
-        ),
-    );
-    let answer = send(own.get("/listen/tide")).await;
-    assert_eq!(answer.status, 302, "{}", answer.head());
-    assert!(answer.field("location").starts_with("http://127.0.0.1:1/user-files/"), "{}", answer.head());
-    assert_eq!(send(own.get("/api/health")).await.status, 200);
 }
