@@ -69,6 +69,17 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
         default(section, "window", seconds(edge.window.max_age));
         default(section, "skew", seconds(edge.window.skew));
     }
+    match (sections.get_mut("acme").and_then(Value::as_table_mut), &config.acme) {
+        (Some(section), Some(acme)) => {
+            default(section, "directory", acme.directory.to_string());
+            default(section, "storage", acme.storage.display().to_string());
+            default(section, "wait", span(Span(acme.wait)));
+            default(section, "asks", i64::from(acme.asks));
+            default(section, "orders", i64::from(acme.orders));
+        }
+        // No site has `acme_ask`: nothing is had from a CA.
+        _ => drop(sections.remove("acme")),
+    }
     let tables = sections.get_mut("site").and_then(Value::as_array_mut).into_iter().flatten();
     for (section, Site { app, .. }) in tables.filter_map(Value::as_table_mut).zip(&config.sites) {
         if let Some(check) = &app.check {
