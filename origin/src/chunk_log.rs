@@ -81,7 +81,6 @@ impl ChunkLog {
     /// An empty log. Whole bodies of up to `limit` bytes are kept; one that is `expected` to be longer overflows with its first
     /// chunk, so its readers must have joined before. So does one whose chunks are so small that they take more than it does.
     #[must_use]
-    #[expect(clippy::new_ret_no_self, reason = "the writer is made once, together with it")]
     pub fn new(limit: u64, expected: Option<u64>) -> (Writer, Arc<Self>) {
         let log = Arc::new(Self { limit, expected, state: Mutex::default() });
         (Writer { log: Arc::clone(&log) }, log)

@@ -61,10 +61,13 @@ fn held(log: &ChunkLog) -> u64 {
     log.state().chunks.iter().map(|chunk| chunk.len() as u64).sum()
 }
 
+/// A range, or the whole.
+type Asked = Option<(u64, u64)>;
+
 #[derive(Clone, Debug)]
 enum Step {
     Append(usize),
-    Join(Option<(u64, u64)>),
+    Join(Asked),
     /// One frame of one reader.
     Read(prop::sample::Index),
     Leave(prop::sample::Index),
@@ -90,7 +93,7 @@ proptest! {
         let lengths = steps.iter().map(|step| if let Step::Append(length) = step { *length } else { 0 });
         let whole: Vec<u8> = (0..lengths.sum()).map(|at| (at * 7 % 251) as u8).collect();
         let (mut writer, log) = ChunkLog::new(limit, promised.then_some(whole.len() as u64));
-        let mut readers: Vec<(Option<(u64, u64)>, Reader, Got)> = Vec::new();
+        let mut readers: Vec<(Asked, Reader, Got)> = Vec::new();
         let mut appended = 0;
         for step in steps {
             match step {
