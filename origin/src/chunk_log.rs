@@ -188,7 +188,8 @@ impl State {
             self.first.chunk += 1;
             self.chunks.pop_front();
         }
-        if self.is_pointless() || !self.is_ahead() { self.writer.take() } else { None }
+        // It is also not ahead where no reader is left.
+        if self.is_ahead() { None } else { self.writer.take() }
     }
 
     /// Bytes that the chunks take beside their own.
@@ -214,6 +215,8 @@ pub struct Writer {
 impl Writer {
     /// Appends a chunk. It is copied: as it comes, it is a view into a read buffer, which it can't tell the size of and would hold
     /// as long as the entry or a slow reader holds it. A body that gets longer than expected breaks off.
+    ///
+    /// Be [`ready`](Self::ready) before: nothing else bounds a log that has overflowed.
     pub fn append(&mut self, chunk: &[u8]) {
         if chunk.is_empty() {
             return;

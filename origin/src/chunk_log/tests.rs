@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
 use std::thread;
 use std::time::Duration;
 
@@ -199,7 +201,7 @@ fn a_reader_at_the_end_says_so() {
     assert!(!reader.is_end_stream(), "more may come");
     assert_eq!(reader.size_hint().exact(), None);
     writer.finish(None);
-    assert!(reader.is_end_stream());
+    assert!(reader.is_end_stream() && !log.reader().unwrap().is_end_stream());
     assert_eq!(reader.size_hint().exact(), Some(0));
     assert!(log.range(3..3).unwrap().is_end_stream());
 }
@@ -217,6 +219,37 @@ fn a_promised_length_is_kept_or_the_body_breaks_off() {
         assert_eq!((got.bytes.len(), got.broken), (held, Some(Broken::Length)));
         assert!(log.chunks().is_none() && log.reader().is_none());
     }
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn whatever_happens_every_reader_that_waits_is_woken_once() {
+    let (mut writer, log) = ChunkLog::new(LARGE, None);
+    let mut readers: Vec<_> = (0..9).map(|_| (log.reader().unwrap(), Arc::new(Woken::default()))).collect();
+    let mut wait = |times| {
+        for (reader, woken) in &mut readers {
+            assert_eq!(woken.0.load(Ordering::Relaxed), times);
+            while Pin::new(&mut *reader).poll_frame(&mut Context::from_waker(Waker::noop())).is_ready() {}
+            // Polled by another task: only the last one counts.
+            assert!(Pin::new(reader).poll_frame(&mut Context::from_waker(&Arc::clone(woken).into())).is_pending());
+        }
+    };
+    wait(0);
+    writer.append(b"1");
+    wait(1);
+    writer.append(b"2");
+    wait(2);
+    writer.break_off();
+    assert!(readers.iter().all(|(_, woken)| woken.0.load(Ordering::Relaxed) == 3));
 }
 
 #[test]
