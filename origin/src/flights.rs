@@ -153,7 +153,14 @@ mod tests {
 
     fn on_one_core<T>(work: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), work).await.expect("no end") })
+        // The alarm first: it polls `work` too, which would then go on as if it had been woken.
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(Duration::from_secs(60)) => panic!("no end"),
+                done = work => done,
+            }
+        })
     }
 
     /// 500 followers on several cores: what each of them makes of the landing, counted.

@@ -56,7 +56,14 @@ fn drained(mut reader: Reader) -> Got {
 
 fn on_one_core<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), work).await.expect("no end") })
+    // The alarm first: it polls `work` too, which would then go on as if it had been woken.
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("no end"),
+            done = work => done,
+        }
+    })
 }
 
 fn held(log: &ChunkLog) -> u64 {
@@ -440,4 +447,17 @@ fn a_writer_that_waits_is_woken_when_the_last_reader_leaves() {
     thread::sleep(Duration::from_millis(20));
     drop(reader);
     core.join().unwrap();
+}
+
+#[test]
+fn a_writer_that_waits_for_upstream_learns_that_the_last_reader_has_left() {
+    let (mut writer, log) = ChunkLog::new(1, None);
+    let mut reader = log.reader().unwrap();
+    writer.append(b"read");
+    assert!(reader.frame().now_or_never().is_some());
+    let woken = Arc::new(Woken::default());
+    let waker = Arc::clone(&woken).into();
+    assert!(std::pin::pin!(writer.pointless()).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(reader);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
 }
