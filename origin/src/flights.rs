@@ -89,6 +89,13 @@ pub struct Flight {
 }
 
 impl Flight {
+    /// Whether anyone waits for it.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        // One is kept for those who will.
+        self.followers.receiver_count() > 1
+    }
+
     /// Tells the followers what came of it. What is stored has to be in the store before.
     pub fn land(mut self, landing: Landing) {
         self.landing = landing;

@@ -31,6 +31,7 @@ mod listen;
 pub mod metrics;
 mod native;
 mod panics;
+pub mod purges;
 mod redirect;
 pub mod run;
 mod service;
