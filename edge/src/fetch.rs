@@ -13,7 +13,7 @@ use crate::{Answer, Exchange, FieldsMut};
 /// A request that goes on, and what is known about what it asks for.
 pub struct Errand<H: Host> {
     /// The request's facts.
-    pub exchange: Exchange,
+    pub exchange: Arc<Exchange>,
     pub(crate) request: H::Request,
     pub(crate) ask: Ask,
     pub(crate) form: Form,
@@ -129,11 +129,11 @@ pub async fn run<H: Host>(host: &H, errand: Errand<H>) -> Fetched<H> {
 }
 
 /// Asks for a fresh answer for whoever comes next.
-pub(crate) async fn later<H: Host>(host: &H, exchange: &Exchange, request: &H::Request, ask: &Ask) {
+pub(crate) async fn later<H: Host>(host: &H, exchange: &Arc<Exchange>, request: &H::Request, ask: &Ask) {
     let request = host.again(request);
     let located = locate::find(host, exchange.key(), &request).await;
     host.fetch_later(Errand {
-        exchange: exchange.clone(),
+        exchange: Arc::clone(exchange),
         request,
         ask: Ask { cookie: ask.cookie, authorized: ask.authorized, ..Ask::default() },
         form: Form::new(),

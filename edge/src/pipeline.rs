@@ -1,6 +1,7 @@
 //! The pipeline: one story, told once for both hosts.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use cache::purge::groups;
 use cache::{
@@ -50,7 +51,7 @@ fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -
 /// Answers an admitted request: asset, cache, or the next hop.
 pub async fn answer<H: Host>(
     host: &H,
-    exchange: &Exchange,
+    exchange: &Arc<Exchange>,
     request: H::Request,
     upload: Option<H::Upload>,
 ) -> Answered<H> {
@@ -77,7 +78,7 @@ pub async fn answer<H: Host>(
             return fail(host, exchange, Problem::NotCached, Phase::forwarded(why));
         }
         let errand = Errand {
-            exchange: exchange.clone(),
+            exchange: Arc::clone(exchange),
             request,
             ask,
             form,
@@ -99,7 +100,7 @@ pub async fn answer<H: Host>(
 /// fresh one asked for meanwhile.
 async fn from_store<H: Host>(
     host: &H,
-    exchange: &Exchange,
+    exchange: &Arc<Exchange>,
     request: &H::Request,
     ask: &Ask,
     form: &Form,

@@ -128,7 +128,10 @@ impl World {
         let visitor = Visitor { client: Ipv4Addr::LOCALHOST.into(), country: None, asn: None };
         match pipeline::admit(&request, visitor, [7; 16], 8192) {
             Ok(exchange) => {
-                pipeline::answer(self, &exchange, request, None).now_or_never().expect("nothing here waits").answer
+                pipeline::answer(self, &exchange.into(), request, None)
+                    .now_or_never()
+                    .expect("nothing here waits")
+                    .answer
             }
             Err(refused) => pipeline::refuse(self, &refused),
         }

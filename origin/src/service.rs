@@ -82,7 +82,7 @@ pub(crate) async fn serve(
                 Some(facts) => pipeline::admitted(&incoming, &facts, max),
                 None => pipeline::admit(&incoming, visitor(&incoming, peer, trusted), random, max),
             };
-            (n, trusted, exchange)
+            (n, trusted, exchange.map(Arc::new))
         }
         // No site: any will do to say so, there is at least one.
         Err(problem) => {
@@ -157,7 +157,7 @@ pub(crate) fn panicked(panic: &str) -> Response<Body> {
 
 async fn answer(
     native: &Native,
-    exchange: &Exchange,
+    exchange: &Arc<Exchange>,
     incoming: Incoming,
     upload: Option<Body>,
     record: &mut Record,

@@ -8,7 +8,7 @@ mod host;
 mod lines;
 
 use std::cell::RefCell;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use contract::signature::{Key, Keys};
 use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
@@ -33,6 +33,7 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     let method: Box<str> = request.method().into();
     let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
         Ok(exchange) => {
+            let exchange = Arc::new(exchange);
             let answered = pipeline::answer(&runtime, &exchange, request, upload).await;
             (
                 answered.answer,
