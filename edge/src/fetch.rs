@@ -47,6 +47,17 @@ impl<H: Host> Errand<H> {
     }
 }
 
+/// What of an answer is for others who ask for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// It is stored, and fresh: they find it there.
+    Found,
+    /// It is not stored, or not fresh: each asks for itself.
+    Never,
+    /// It would have been stored, had all been kept that it takes: the next one is.
+    Next,
+}
+
 /// What came of an errand.
 pub enum Fetched<H: Host> {
     /// An answer, and what the cache did.
@@ -55,8 +66,8 @@ pub enum Fetched<H: Host> {
         answer: Answer<H::Fields, H::Body>,
         /// What the cache did.
         phase: Phase,
-        /// Whether it is stored, and fresh: others find it there.
-        fresh: bool,
+        /// What of it is for others.
+        sharing: Sharing,
     },
     /// Another's answer has been stored meanwhile: look again.
     Again(Box<Errand<H>>),
@@ -119,13 +130,13 @@ pub async fn run<H: Host>(host: &H, errand: Errand<H>) -> Fetched<H> {
         head_tells(host, &ask, entry, answer.status, &answer.fields, times, sequence).await;
     }
     let place = |meta: &Meta| locate::place(host, &exchange.key(), &located, kept.as_ref(), meta);
-    let (mut answer, fresh, refusal) = store(host, &ask, answer, times, sequence, place);
+    let (mut answer, sharing, refusal) = store(host, &ask, answer, times, sequence, place);
     let said = refusal.filter(|_| !ask.head);
     let phase = Phase::Forwarded { why, status: None, stored: refusal.is_none(), collapsed: false, refusal: said };
     if took_over && answer.status == 200 && validation::not_modified(&form[..], &answer.fields, times.received) {
         answer = serve::not_modified(host, answer.fields);
     }
-    Fetched::Answer { answer, phase, fresh }
+    Fetched::Answer { answer, phase, sharing }
 }
 
 /// Asks for a fresh answer for whoever comes next.
@@ -180,7 +191,8 @@ async fn validated<H: Host>(
     {
         answer.fields.set("cache-control", control);
     }
-    Some(Fetched::Answer { answer, phase, fresh })
+    let sharing = if fresh { Sharing::Found } else { Sharing::Never };
+    Some(Fetched::Answer { answer, phase, sharing })
 }
 
 /// No answer has come to the request that this one has waited for: what is stored, or the problem.
@@ -195,7 +207,7 @@ async fn stand_in<H: Host>(host: &H, ask: &Ask, form: &Form, located: &mut Locat
     let entry = located.entry.take_if(|entry| entry.meta.is_for(ask) && entry.meta.stands_in(ask, now, &settings))?;
     let phase = Phase::Stale { ttl: entry.meta.ttl(now), why: Stale::IfError };
     let (answer, phase) = serve::entry(host, ask, form, entry, phase).await?;
-    Some(Fetched::Answer { answer, phase, fresh: false })
+    Some(Fetched::Answer { answer, phase, sharing: Sharing::Never })
 }
 
 /// An answer to HEAD confirms what is stored for GET, or makes it invalid (RFC 9111 section 4.3.5).
@@ -221,8 +233,8 @@ async fn head_tells<H: Host>(
     }
 }
 
-/// Stores an answer where it may be, at the `place` that is given for it. Gives the answer to send, whether what is stored is fresh,
-/// and why nothing is stored.
+/// Stores an answer where it may be, at the `place` that is given for it. Gives the answer to send, what of it is for others, and why
+/// nothing is stored.
 pub(crate) fn store<H: Host>(
     host: &H,
     ask: &Ask,
@@ -230,25 +242,25 @@ pub(crate) fn store<H: Host>(
     times: Times,
     sequence: u64,
     place: impl FnOnce(&Meta) -> Option<Key>,
-) -> (Answer<H::Fields, H::Body>, bool, Option<Refusal>) {
+) -> (Answer<H::Fields, H::Body>, Sharing, Option<Refusal>) {
     if is_event_stream(&answer.fields) {
-        return (answer, false, Some(Refusal::Kind));
+        return (answer, Sharing::Never, Some(Refusal::Kind));
     }
     let meta = match response::storable(ask, answer.status, &answer.fields, times, sequence, &host.settings()) {
         Ok(meta) if meta.length().is_some_and(|length| length > host.object_limit()) => {
-            return (answer, false, Some(Refusal::TooLarge));
+            return (answer, Sharing::Never, Some(Refusal::TooLarge));
         }
         Ok(meta) => meta,
-        Err(refusal) => return (answer, false, Some(refusal)),
+        Err(refusal) => return (answer, Sharing::Never, Some(refusal)),
     };
-    let Some(key) = place(&meta) else { return (answer, false, Some(Refusal::Vary)) };
+    let Some(key) = place(&meta) else { return (answer, Sharing::Next, Some(Refusal::Vary)) };
     if !answer.fields.has("date") {
         // What is stored has one now, and all copies are alike.
         answer.fields.set("date", &cache::date::format(times.received));
     }
-    let fresh = meta.ttl(host.now()) > 0;
+    let sharing = if meta.ttl(host.now()) > 0 { Sharing::Found } else { Sharing::Never };
     answer.body = host.put(key, meta, answer.body);
-    (answer, fresh, None)
+    (answer, sharing, None)
 }
 
 /// Whether an answer is a stream of events without an end (HTML section 9.2): whatever its headers say, what has come of it is never

@@ -29,5 +29,5 @@ mod worker;
 
 pub use answer::{Answer, FieldsMut};
 pub use exchange::{Exchange, Visitor};
-pub use fetch::{Errand, Fetched};
+pub use fetch::{Errand, Fetched, Sharing};
 pub use host::{Conditions, Head, Host};

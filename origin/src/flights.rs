@@ -12,7 +12,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::watch;
 
-/// How long a key is remembered as not storable.
+/// How long a key is remembered as not storable after it was asked for last.
 pub const ALONE: Duration = Duration::from_secs(10);
 
 /// How many keys are, at most; past that, the longest unused is forgotten.
@@ -51,18 +51,18 @@ pub struct Flights {
 type Aloft = HashMap<Arc<str>, watch::Receiver<Option<Landing>>>;
 
 impl Flights {
-    /// None yet; keys that can't be shared are remembered for so long (in practice [`ALONE`]).
+    /// None yet; keys that can't be shared are remembered for so long after they were asked for last (in practice [`ALONE`]).
     #[must_use]
     pub fn new(alone: Duration) -> Self {
         let alone =
-            Cache::builder().max_capacity(MOST_ALONE).eviction_policy(EvictionPolicy::lru()).time_to_live(alone);
+            Cache::builder().max_capacity(MOST_ALONE).eviction_policy(EvictionPolicy::lru()).time_to_idle(alone);
         Self { aloft: Arc::default(), alone: alone.build() }
     }
 
     /// Gives a request its part in what is asked for under `key`. A leader whose client may leave flies in a task of its own.
     #[must_use]
     pub fn board(&self, key: &str) -> Boarding {
-        if self.alone.contains_key(key) {
+        if self.alone.get(key).is_some() {
             return Boarding::Alone;
         }
         let mut aloft = self.aloft();
@@ -73,6 +73,11 @@ impl Flights {
         let (followers, landing) = watch::channel(None);
         aloft.insert(Arc::clone(&key), landing);
         Boarding::Lead(Flight { of: self.clone(), key, followers, landing: Landing::Gone })
+    }
+
+    /// A key that could not be shared can be after all.
+    pub fn forget(&self, key: &str) {
+        self.alone.invalidate(key);
     }
 
     fn aloft(&self) -> MutexGuard<'_, Aloft> {
@@ -282,13 +287,23 @@ mod tests {
     fn what_could_not_be_shared_is_tried_again_later() {
         const SHORT: Duration = Duration::from_millis(300);
         let flights = Flights::new(SHORT);
-        let landed = Instant::now();
         lead(&flights, "/").land(Landing::NotStored);
-        while matches!(flights.board("/"), Boarding::Alone) {
-            assert!(landed.elapsed() < Duration::from_secs(60), "never forgotten");
+        // As long as it is asked for.
+        let (landed, mut last) = (Instant::now(), Instant::now());
+        while landed.elapsed() < SHORT * 3 {
+            if !matches!(flights.board("/"), Boarding::Alone) {
+                assert!(last.elapsed() > SHORT / 2, "and this machine had nothing better to do");
+                return;
+            }
+            last = Instant::now();
             thread::sleep(Duration::from_millis(10));
         }
-        assert!(landed.elapsed() >= SHORT, "forgotten after {:?}", landed.elapsed());
+        thread::sleep(SHORT * 2);
+        assert!(matches!(flights.board("/"), Boarding::Lead(_)));
+        // Or until one could be.
+        lead(&flights, "/").land(Landing::NotStored);
+        flights.forget("/");
+        assert!(matches!(flights.board("/"), Boarding::Lead(_)));
     }
 
     #[test]

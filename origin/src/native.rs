@@ -12,7 +12,7 @@ use cache::purge::{Scope, Verdict};
 use cache::range::ByteRange;
 use cache::{Fields, Key, Mark, Meta, Settings, Store, Timestamp};
 use contract::Problem;
-use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Head, Host, fetch};
+use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Head, Host, Sharing, fetch};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -194,7 +194,13 @@ impl Host for Native {
     async fn fetch(&self, errand: Errand<Self>) -> Fetched<Self> {
         let Some(key) = errand.shared_key() else { return fetch::run(self, errand).await };
         match self.gateway().flights.board(key.as_str()) {
-            Boarding::Alone => fetch::run(self, errand.alone()).await,
+            Boarding::Alone => {
+                let fetched = fetch::run(self, errand.alone()).await;
+                if matches!(&fetched, Fetched::Answer { sharing: Sharing::Found | Sharing::Next, .. }) {
+                    self.gateway().flights.forget(key.as_str());
+                }
+                fetched
+            }
             // What it did not find has landed meanwhile.
             Boarding::Lead(flight) if errand.is_cold() && self.gateway().store.get(&key).is_some() => {
                 flight.land(Landing::Stored);
@@ -216,7 +222,7 @@ impl Host for Native {
                         }
                     };
                     flight.land(match &fetched {
-                        Fetched::Answer { fresh: true, .. } => Landing::Stored,
+                        Fetched::Answer { sharing: Sharing::Found, .. } => Landing::Stored,
                         Fetched::Failed(problem) => Landing::Failed(*problem),
                         Fetched::Answer { .. } | Fetched::Again(_) => Landing::NotStored,
                     });

@@ -13,6 +13,7 @@ mod own;
 mod raw;
 mod site;
 
+mod always_on;
 mod assets;
 mod bounds;
 mod cache;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         requests::CASES,
         paths::CASES,
         cache::CASES,
+        always_on::CASES,
         assets::CASES,
         streams::CASES,
         bounds::CASES,
