@@ -62,6 +62,11 @@ pub trait Host: Store + Sized {
     /// Makes invalid what is stored of these groups of an origin (RFC 9875).
     fn invalidate_groups(&self, origin: &str, groups: Vec<String>);
 
+    /// The header section of a stored answer.
+    fn stored_fields(&self, stored: &Meta, _handle: &Self::Handle) -> Self::Fields {
+        Self::Fields::of_meta(stored)
+    }
+
     /// A static asset, where this host serves them and has it. A miss goes on to the app, which may know older ones.
     async fn asset(&self, exchange: &Exchange, request: &Self::Request) -> Option<Answer<Self::Fields, Self::Body>>;
 
