@@ -79,6 +79,13 @@ impl Log {
     /// How many scopes are remembered one by one; beyond, everything that is older counts as purged, which is always safe.
     pub const MOST: usize = 10_000;
 
+    /// An empty log that counts on from `sequence`. Numbers must never go back for those who follow a log, so that one which is not
+    /// kept anywhere begins with the time.
+    #[must_use]
+    pub fn starting_at(sequence: u64) -> Self {
+        Self { newest: sequence, ..Self::default() }
+    }
+
     /// The number of the newest purge; 0 before the first.
     #[must_use]
     pub fn newest(&self) -> u64 {

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use cache::purge::{Log, Scope, Verdict};
 use cache::{Key, Meta};
 
 /// The purge log of this gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Purges {
     /// The number of the newest one, so that a hit needs no lock.
     newest: AtomicU64,
@@ -15,6 +16,15 @@ pub struct Purges {
 }
 
 impl Purges {
+    /// None yet. The log is not kept when the process ends, as the cache is not: it counts on from the time in milliseconds, so that
+    /// whoever follows it never sees a number go back, as long as there are fewer than a thousand purges a second.
+    #[must_use]
+    pub fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let start = u64::try_from(now.as_millis()).unwrap_or(0);
+        Self { newest: AtomicU64::new(start), log: RwLock::new(Log::starting_at(start)) }
+    }
+
     /// The number of the newest purge.
     #[must_use]
     pub fn newest(&self) -> u64 {
