@@ -8,6 +8,8 @@ use contract::news::{self, News, What};
 
 /// For so long what has been heard is taken for all there is, in ms: a purge holds within 5 s, and asking takes a while.
 pub const BOUND: u64 = 4_000;
+/// For so much longer it is, while another request asks: not all that come meanwhile need to. In ms.
+pub const SLACK: u64 = 500;
 /// For so long it is not asked again after nobody has answered, in ms.
 pub const PAUSE: u64 = 1_000;
 
@@ -17,7 +19,8 @@ pub struct Following {
     log: Log,
     /// When what it knows was all there is, in ms since 1970; 0 for never.
     heard: u64,
-    /// When nobody answered.
+    /// When it was last asked, and when nobody answered in time.
+    asked: u64,
     failed: u64,
 }
 
@@ -48,7 +51,9 @@ impl Following {
     /// How well it knows, at a time.
     #[must_use]
     pub fn hearing(&self, now: u64) -> Hearing {
-        if now.saturating_sub(self.heard) < BOUND {
+        let since = now.saturating_sub(self.heard);
+        let others_ask = now.saturating_sub(self.asked) < SLACK;
+        if since < BOUND || (since < BOUND + SLACK && others_ask) {
             Hearing::Known
         } else if now.saturating_sub(self.failed) < PAUSE {
             Hearing::Unknown
@@ -75,26 +80,49 @@ impl Following {
         self.log.learn(&purges, news.sequence);
     }
 
-    /// Nobody has answered.
+    /// It is being asked.
+    pub fn asking(&mut self, now: u64) {
+        self.asked = now;
+    }
+
+    /// Nobody has answered, or not in time.
     pub fn failed(&mut self, now: u64) {
         self.failed = now;
     }
 }
 
+/// Bytes of the names in one answer, near enough.
+const LONGEST: usize = 256 << 10;
+
 /// What the gateway says to one that knows what is in its log up to `after`.
 #[must_use]
 pub fn news(log: &Log, after: u64) -> News {
-    let purges = log.since(after, news::MOST).into_iter().map(|purge| {
-        let what = match purge.scope {
-            Scope::Url(url) => What::Url(url),
-            Scope::Prefix(prefix) => What::Prefix(prefix),
-            Scope::Tag(tag) => What::Tag(tag),
-            Scope::Group { origin, name } => What::Group { origin, name },
-            Scope::All => What::All,
-        };
-        news::Purge { at: purge.at, soft: purge.soft, what }
-    });
-    News { sequence: log.newest(), purges: purges.collect() }
+    let mut most = news::MOST;
+    let mut purges = log.since(after, most);
+    while most > 1 && purges.iter().map(|purge| length(&purge.scope)).sum::<usize>() > LONGEST {
+        most /= 2;
+        purges = log.since(after, most);
+    }
+    News { sequence: log.newest(), purges: purges.into_iter().map(said).collect() }
+}
+
+fn length(scope: &Scope) -> usize {
+    match scope {
+        Scope::Url(name) | Scope::Prefix(name) | Scope::Tag(name) => name.len(),
+        Scope::Group { origin, name } => origin.len() + name.len(),
+        Scope::All => 0,
+    }
+}
+
+fn said(purge: Purge) -> news::Purge {
+    let what = match purge.scope {
+        Scope::Url(url) => What::Url(url),
+        Scope::Prefix(prefix) => What::Prefix(prefix),
+        Scope::Tag(tag) => What::Tag(tag),
+        Scope::Group { origin, name } => What::Group { origin, name },
+        Scope::All => What::All,
+    };
+    news::Purge { at: purge.at, soft: purge.soft, what }
 }
 
 fn purge(said: &news::Purge) -> Purge {
@@ -110,7 +138,7 @@ fn purge(said: &news::Purge) -> Purge {
 
 #[cfg(test)]
 mod tests {
-    use super::{BOUND, Following, Hearing, PAUSE, news};
+    use super::{BOUND, Following, Hearing, LONGEST, PAUSE, SLACK, news};
     use cache::purge::{Log, Scope, Verdict};
     use cache::response::{Times, storable};
     use cache::{Ask, Key, Meta, Settings, Timestamp};
@@ -136,8 +164,27 @@ mod tests {
         edge.learn(&news(&log, edge.sequence()), t + 10);
         assert_eq!((edge.sequence(), edge.hearing(t + 10 + BOUND - 1)), (7, Hearing::Known));
         assert_eq!(edge.hearing(t + 10 + BOUND), Hearing::Ask);
+        edge.asking(t + 10 + BOUND);
+        let later = [1, SLACK - 1, SLACK].map(|time| edge.hearing(t + 10 + BOUND + time));
+        assert_eq!(later, [Hearing::Known, Hearing::Known, Hearing::Ask]);
         assert!(!edge.told(7, t + 5_000) && !edge.told(6, t + 60_000));
         assert_eq!((edge.hearing(t + 8_999), edge.hearing(t + 9_000)), (Hearing::Known, Hearing::Ask));
+    }
+
+    #[test]
+    fn what_is_said_is_bounded() {
+        let mut log = Log::starting_at(0);
+        for n in 0..2_000 {
+            log.add(&Scope::Url(format!("https://a/{n}").into()), false);
+        }
+        assert_eq!(news(&log, 0).purges.len(), 1_000);
+        assert_eq!(news(&log, 1_990).purges.len(), 10);
+        for n in 0..1_000 {
+            log.add(&Scope::Url(format!("https://a/{n}{}", "x".repeat(8_000)).into()), false);
+        }
+        let said = news(&log, 0);
+        assert!(said.purges.len() > 10 && said.to_string().len() < LONGEST + 10_000, "{}", said.purges.len());
+        assert_eq!((said.sequence, &said.purges.last().expect("some").what), (3_000, &contract::news::What::All));
     }
 
     proptest! {
@@ -167,7 +214,10 @@ mod tests {
                         log.add(&scopes[which % 4], false);
                         purged.push(now);
                     }
-                    3 => asked.push((edge, edges[edge].sequence(), now, None)),
+                    3 => {
+                        edges[edge].asking(now);
+                        asked.push((edge, edges[edge].sequence(), now, None));
+                    }
                     4 if !asked.is_empty() => {
                         let n = which % asked.len();
                         asked[n].3 = Some(News::parse(&news(&log, asked[n].1).to_string()).expect("whole"));
@@ -188,7 +238,7 @@ mod tests {
                         && edge.verdict(&key, meta) == Verdict::Valid
                     {
                         let next = purged.get(usize::try_from(*of).expect("few") + 1);
-                        prop_assert!(next.is_none_or(|at| now - at <= BOUND), "{next:?} at {now}");
+                        prop_assert!(next.is_none_or(|at| now - at <= BOUND + SLACK), "{next:?} at {now}");
                     }
                 }
             }

@@ -32,6 +32,9 @@ const LITTLE_PATIENCE: u32 = 1_000;
 /// How long a hit waits to hear of purges, in ms, while what is stored is looked up.
 const WAIT: u32 = 250;
 
+/// How long asking for them may take, for the sake of those that come later.
+const ASKING: u32 = 2_000;
+
 /// Bytes of the largest body that is stored: what goes by within the time that the runtime grants after an answer, and what
 /// JavaScript may hold until it is there to its end.
 const OBJECT_LIMIT: u32 = 8 << 20;
@@ -172,6 +175,7 @@ impl Runtime {
     /// Asks the gateway for the purges that are not known here, and learns them, also where nobody waits for it.
     fn ask(&self, exchange: &Exchange) -> Promise {
         let (left, after) = (self.now().as_millis(), self.sequence());
+        FOLLOWING.with_borrow_mut(|following| following.asking(left));
         let query = news::query(after);
         let mut packed = String::with_capacity(512);
         self.sign(&mut packed, exchange, "GET", news::PATH, Some(&query));
@@ -179,7 +183,7 @@ impl Runtime {
         let url = format!("{scheme}://{}{}?{query}", exchange.authority, news::PATH);
         let runtime = self.clone();
         let asked = future_to_promise(async move {
-            let said = glue::ask(&url, &packed, PATIENCE).await.ok().and_then(|text| text.as_string());
+            let said = glue::ask(&url, &packed, ASKING).await.ok().and_then(|text| text.as_string());
             let news = said.as_deref().and_then(News::parse);
             FOLLOWING.with_borrow_mut(|following| match news {
                 Some(news) => following.learn(&news, left),
@@ -260,11 +264,15 @@ impl Host for Runtime {
         // Each request asks for itself: what another waits for may not be awaited here.
         let asking = (hearing() == Hearing::Ask).then(|| glue::at_most(&self.ask(exchange), WAIT));
         async move {
-            if let Some(asking) = asking {
-                // It ends in any case, and what came of it is known then.
-                let _ = JsFuture::from(asking).await;
+            let Some(asking) = asking else { return hearing() == Hearing::Known };
+            // It ends in any case, and what came of it is known then.
+            let _ = JsFuture::from(asking).await;
+            let known = hearing() == Hearing::Known;
+            if !known {
+                // Those that come next need not wait for the same nothing.
+                FOLLOWING.with_borrow_mut(|following| following.failed(self.now().as_millis()));
             }
-            hearing() == Hearing::Known
+            known
         }
     }
 
