@@ -34,7 +34,7 @@ impl Purges {
     /// None yet. The log is not kept when the process ends, as the cache is not: it counts on from the time in milliseconds, so that
     /// whoever follows it never sees a number go back, as long as there are fewer than a thousand purges a second.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn from_now_on() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let start = u64::try_from(now.as_millis()).unwrap_or(0);
         Self { newest: AtomicU64::new(start), log: RwLock::new(Log::starting_at(start)), counts: Default::default() }

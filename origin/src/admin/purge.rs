@@ -148,7 +148,7 @@ mod tests {
         for (text, key) in [
             ("https://Makenot.Work/c/../a?b", "https://makenot.work/a?b"),
             ("HTTPS://makenot.work:443", "https://makenot.work/"),
-            ("http://a:8080/%41", "http://a:8080/A"),
+            ("http://a:8080/%41", "http://a:8080/%41"),
         ] {
             assert_eq!(url(text), Ok(vec![Scope::Url(key.into())]), "{text}");
         }

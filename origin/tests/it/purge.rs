@@ -125,7 +125,7 @@ async fn from_the_command_line() {
         &format!("listen.http = [\"127.0.0.1:0\"]\nlisten.cores = 1\n[admin]\nlisten = \"unix:{}\"", socket.display()),
         script.address(),
     );
-    let mut running = place.start();
+    let running = place.start();
     let serving = running.serving(0).await;
     let origin = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_origin"))
