@@ -10,7 +10,7 @@ use cache::range::ByteRange;
 use cache::{Kept, Key, Mark, Meta, Settings, Store, Timestamp, meta};
 use contract::news::{self, News};
 use contract::signature::{Key as SigningKey, Message};
-use contract::{Country, Problem, client, header};
+use contract::{Country, EdgeFacts, Problem, RequestId, client, header};
 use sha2::{Digest as _, Sha256};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::js_sys::{Date, Promise};
@@ -178,7 +178,9 @@ impl Runtime {
         FOLLOWING.with_borrow_mut(|following| following.asking(left));
         let query = news::query(after);
         let mut packed = String::with_capacity(512);
-        self.sign(&mut packed, exchange, "GET", news::PATH, Some(&query));
+        // A request of our own, in the name of the visitor for whom we ask.
+        let facts = EdgeFacts { id: RequestId::from_random(super::random()), ..exchange.facts() };
+        self.sign(&mut packed, &exchange.authority, &facts, "GET", news::PATH, Some(&query));
         let scheme = if exchange.secure { "https" } else { "http" };
         let url = format!("{scheme}://{}{}?{query}", exchange.authority, news::PATH);
         let runtime = self.clone();
@@ -196,9 +198,17 @@ impl Runtime {
     }
 
     /// Adds what makes the gateway take a request for ours.
-    fn sign(&self, packed: &mut String, exchange: &Exchange, method: &str, path: &str, query: Option<&str>) {
-        let facts = exchange.facts().to_string();
-        let message = Message { method, authority: &exchange.authority, path, query, facts: &facts };
+    fn sign(
+        &self,
+        packed: &mut String,
+        authority: &str,
+        facts: &EdgeFacts,
+        method: &str,
+        path: &str,
+        query: Option<&str>,
+    ) {
+        let facts = facts.to_string();
+        let message = Message { method, authority, path, query, facts: &facts };
         let signed = self.key.sign(&message, self.now().as_secs());
         add(packed, header::EDGE_FACTS, &facts);
         add(packed, header::SIGNATURE_INPUT, &signed.input);
@@ -342,7 +352,8 @@ impl Host for Runtime {
                 add(&mut packed, name, value);
             }
         }
-        self.sign(&mut packed, exchange, &request.method, exchange.target.path(), exchange.target.query());
+        let (facts, target) = (exchange.facts(), &exchange.target);
+        self.sign(&mut packed, &exchange.authority, &facts, &request.method, target.path(), target.query());
         add(&mut packed, header::TRACEPARENT, &exchange.trace.to_string());
         if cache::Fields::has(&request.fields, "upgrade") {
             add(&mut packed, "upgrade", "websocket");
