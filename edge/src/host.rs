@@ -56,6 +56,12 @@ pub trait Host: Store + Sized {
     /// The number of the newest purge that this host knows of.
     fn sequence(&self) -> u64;
 
+    /// Hears of purges, where this host only follows them and has not for long: begins at once, and takes a short time. Whether what
+    /// it knows is recent.
+    fn hear(&self, _exchange: &Exchange) -> impl Future<Output = bool> {
+        std::future::ready(true)
+    }
+
     /// What the purges say of an entry.
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict;
 

@@ -175,7 +175,11 @@ impl Host for Native {
     }
 
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict {
-        self.gateway().purges.verdict(key, stored)
+        match self.gateway().purges.verdict(key, stored) {
+            // The edge has it validated while it sends its own. Sent from here once more, it would be stored there as new.
+            Verdict::Doubtful if self.trusted == Trusted::EdgeSigned => Verdict::Gone,
+            verdict => verdict,
+        }
     }
 
     fn invalidate_groups(&self, origin: &str, groups: Vec<String>) {
