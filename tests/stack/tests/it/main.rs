@@ -17,6 +17,7 @@ mod assets;
 mod bounds;
 mod cache;
 mod certificates;
+mod conformance;
 mod errors;
 mod files;
 mod health;
@@ -31,7 +32,7 @@ mod trust;
 mod webhooks;
 
 fn main() -> std::process::ExitCode {
-    runner::run(&[
+    let own: &[&[runner::Case]] = &[
         requests::CASES,
         paths::CASES,
         cache::CASES,
@@ -48,5 +49,6 @@ fn main() -> std::process::ExitCode {
         health::CASES,
         webhooks::CASES,
         snapshots::CASES,
-    ])
+    ];
+    runner::run(&[own, conformance::AREAS].concat())
 }
