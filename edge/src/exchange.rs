@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use cache::{Plan, PrimaryKey};
+use cache::{Key, Plan};
 use contract::{Country, EdgeFacts, Problem, RequestId, Target, Traceparent};
 
 /// Who asks, as the host has verified it.
@@ -25,6 +25,8 @@ pub struct Exchange {
     pub trace: Traceparent,
     /// Who asks.
     pub visitor: Visitor,
+    /// Whether the client speaks TLS, to us or to what stands before us.
+    pub secure: bool,
     /// The host it asks for, lower-case.
     pub authority: Box<str>,
     /// Path and query after the one path rule: for cache key, signature and forwarding alike.
@@ -38,8 +40,8 @@ pub struct Exchange {
 impl Exchange {
     /// The key under which its answer is stored.
     #[must_use]
-    pub fn key(&self) -> PrimaryKey {
-        PrimaryKey::new(&self.authority, self.target.as_str())
+    pub fn key(&self) -> Key {
+        Key::new(self.secure, &self.authority, self.target.as_str())
     }
 
     /// What the edge tells the gateway of it, under its signature.

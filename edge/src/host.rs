@@ -1,8 +1,10 @@
 //! The ports: what a platform does for the pipeline.
 
-use cache::{Fields, Store, Timestamp};
+use cache::purge::Verdict;
+use cache::{Fields, Key, Meta, Settings, Store, Timestamp};
 use contract::Problem;
 
+use crate::fetch::{Errand, Fetched};
 use crate::{Answer, Exchange, FieldsMut};
 
 /// The head of a request.
@@ -11,8 +13,19 @@ pub trait Head: Fields {
     fn method(&self) -> &str;
     /// Host and port, as the client named them.
     fn authority(&self) -> &str;
+    /// Whether the client speaks TLS, to us or to what stands before us.
+    fn secure(&self) -> bool;
     /// Path and query, as received.
     fn target(&self) -> &str;
+}
+
+/// Which conditional fields go on (RFC 9110 section 13.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conditions {
+    /// The client's, as they are.
+    Clients,
+    /// Ours, in place of the client's If-None-Match and If-Modified-Since: perhaps none.
+    Own(Vec<(&'static str, Box<str>)>),
 }
 
 /// A platform that carries the pipeline out. Its clock, its store, its way to the next hop.
@@ -20,9 +33,11 @@ pub trait Head: Fields {
     async_fn_in_trait,
     reason = "the Worker's futures are not Send, the gateway's are: each host's own type decides"
 )]
-pub trait Host: Store {
-    /// A request with its body.
+pub trait Host: Store + Sized {
+    /// A request without its body.
     type Request: Head;
+    /// The body of a request.
+    type Upload;
     /// A header section.
     type Fields: FieldsMut;
 
@@ -35,15 +50,40 @@ pub trait Host: Store {
     /// Bytes of the largest body that is stored.
     fn object_limit(&self) -> u64;
 
+    /// What the operator has decided of the cache.
+    fn settings(&self) -> Settings;
+
+    /// The number of the newest purge that this host knows of.
+    fn sequence(&self) -> u64;
+
+    /// What the purges say of an entry.
+    fn verdict(&self, key: &Key, stored: &Meta) -> Verdict;
+
+    /// Makes invalid what is stored of these groups of an origin (RFC 9875).
+    fn invalidate_groups(&self, origin: &str, groups: Vec<String>);
+
     /// A static asset, where this host serves them and has it. A miss goes on to the app, which may know older ones.
     async fn asset(&self, exchange: &Exchange, request: &Self::Request) -> Option<Answer<Self::Fields, Self::Body>>;
 
-    /// Sends the request on to the next hop, and waits for the head of its answer. Redirects are answers.
+    /// The same request once more.
+    fn again(&self, request: &Self::Request) -> Self::Request;
+
+    /// Sends the request on to the next hop, and waits for the head of its answer. Redirects are answers. With a `spare`, an
+    /// answer from the store that may stand in, it does not wait long.
     async fn forward(
         &self,
         exchange: &Exchange,
         request: Self::Request,
+        upload: Option<Self::Upload>,
+        conditions: Conditions,
+        spare: bool,
     ) -> Result<Answer<Self::Fields, Self::Body>, Problem>;
+
+    /// Carries out [`crate::fetch::run`], perhaps for several requests at a time.
+    async fn fetch(&self, errand: Errand<Self>) -> Fetched<Self>;
+
+    /// Carries it out after the answer, for nobody: to have it fresh.
+    fn fetch_later(&self, errand: Errand<Self>);
 
     /// A body made of text.
     fn text(&self, text: String) -> Self::Body;

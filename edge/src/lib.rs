@@ -1,7 +1,7 @@
 //! The edge: what happens to a request before the gateway, as one pipeline that knows no platform.
 //!
 //! ```text
-//! identify ▸ (filter) ▸ asset? ▸ cache? ▸ forward ▸ store ▸ respond
+//! identify ▸ (filter) ▸ asset? ▸ locate ▸ choose ▸ fetch ▸ store ▸ serve
 //! ```
 //!
 //! [`pipeline::admit`] decides who and what a request is; [`pipeline::answer`] answers it over the ports of a [`Host`]. Two
@@ -16,14 +16,18 @@
 pub mod answer;
 pub mod assets;
 pub mod exchange;
+pub mod fetch;
 pub mod host;
+mod locate;
 pub mod onward;
 pub mod page;
 pub mod pipeline;
+mod serve;
 
 #[cfg(target_arch = "wasm32")]
 mod worker;
 
 pub use answer::{Answer, FieldsMut};
 pub use exchange::{Exchange, Visitor};
-pub use host::{Head, Host};
+pub use fetch::{Errand, Fetched, Sharing};
+pub use host::{Conditions, Head, Host};

@@ -1,12 +1,19 @@
 //! The pipeline: one story, told once for both hosts.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use cache::{Index, Meta, Phase, Plan, Stored, Timestamp, request, response};
+use cache::purge::groups;
+use cache::{
+    Ask, Bypass, Choice, Fields, Forwarded, Meta, Phase, Plan, Stale, Terms, Times, choose, invalidation, request,
+};
 use contract::{EdgeFacts, Problem, RequestId, Target, Traceparent, header, wants_json};
 
 use crate::exchange::Refused;
-use crate::host::{Head, Host};
+use crate::fetch::{self, Errand, Fetched};
+use crate::host::{Conditions, Head, Host};
+use crate::locate::{self, Entry, Located};
+use crate::serve::{self, Form};
 use crate::{Answer, Exchange, FieldsMut, Visitor, page};
 
 /// Admits a request that nobody has looked at before: gives it an id and applies the one path rule.
@@ -33,6 +40,7 @@ fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -
         id,
         trace: Traceparent::continue_or_start(head.single(header::TRACEPARENT), id),
         visitor,
+        secure: head.secure(),
         authority: head.authority().to_ascii_lowercase().into(),
         target: target.into_owned(),
         plan: request::plan(head.method(), head),
@@ -41,38 +49,135 @@ fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -
 }
 
 /// Answers an admitted request: asset, cache, or the next hop.
-pub async fn answer<H: Host>(host: &H, exchange: &Exchange, request: H::Request) -> Answered<H> {
+pub async fn answer<H: Host>(
+    host: &H,
+    exchange: &Arc<Exchange>,
+    request: H::Request,
+    upload: Option<H::Upload>,
+) -> Answered<H> {
     if let Some(asset) = host.asset(exchange, &request).await {
         return finish::<H>(exchange, asset, None, None);
     }
-    let mut phase = exchange.plan.phase();
-    if matches!(exchange.plan, Plan::Lookup | Plan::OnlyIfCached) {
-        match find(host, exchange).await {
-            Found::Fresh(index, stored) => {
-                let held = request::not_modified(&request, &stored.meta);
-                if let Some(hit) = hit(host, request.method() == "GET", held, index, stored).await {
-                    return finish::<H>(exchange, hit.0, Some(hit.1), None);
-                }
-            }
-            Found::Stale => phase = Phase::Expired { stored: false },
-            Found::Nothing => {}
+    let ask = match exchange.plan {
+        Plan::Pass(why) => return pass(host, exchange, request, upload, Phase::Bypass(why)).await,
+        // A body would be an input that is not in the key.
+        Plan::Look(_) if upload.is_some() => {
+            return pass(host, exchange, request, upload, Phase::Bypass(Bypass::Body)).await;
         }
-        if exchange.plan == Plan::OnlyIfCached {
-            return fail(host, exchange, Problem::NotCached, phase);
+        Plan::Look(ask) => ask,
+    };
+    let form = serve::form(&request);
+    let (mut request, mut form, mut waited) = (request, form, false);
+    loop {
+        let located = locate::find(host, exchange.key(), &request).await;
+        let (located, why) = match from_store(host, exchange, &request, &ask, &form, located, waited).await {
+            Ok((answer, phase)) => return finish::<H>(exchange, answer, Some(phase), None),
+            Err(missing) => missing,
+        };
+        if ask.only_if_cached {
+            return fail(host, exchange, Problem::NotCached, Phase::forwarded(why));
+        }
+        let errand = Errand {
+            exchange: Arc::clone(exchange),
+            request,
+            ask,
+            form,
+            located,
+            why,
+            waited,
+            patient: false,
+            light: false,
+        };
+        match host.fetch(errand).await {
+            Fetched::Answer { answer, phase, .. } => return finish::<H>(exchange, answer, Some(phase), None),
+            Fetched::Failed(problem) => return fail(host, exchange, problem, Phase::forwarded(why)),
+            Fetched::Again(errand) => (request, form, waited) = (errand.request, errand.form, true),
         }
     }
-    let get = request.method() == "GET";
-    let mut answer = match host.forward(exchange, request).await {
+}
+
+/// Answers from the store, or says what was found and why it is not enough. Where a stale answer is good enough it is sent, and a
+/// fresh one asked for meanwhile.
+async fn from_store<H: Host>(
+    host: &H,
+    exchange: &Arc<Exchange>,
+    request: &H::Request,
+    ask: &Ask,
+    form: &Form,
+    mut located: Located<H::Handle>,
+    waited: bool,
+) -> Result<(Answer<H::Fields, H::Body>, Phase), (Located<H::Handle>, Forwarded)> {
+    let Some(Entry { key, meta, .. }) = &located.entry else {
+        let why = if ask.no_cache { Forwarded::Request } else { located.miss() };
+        return Err((located, why));
+    };
+    let now = host.now();
+    let ttl = meta.ttl(now);
+    let (phase, later) = match choose(ask, meta, now, host.verdict(key, meta)) {
+        Choice::Fresh if waited => {
+            let collapsed = true;
+            let why = Forwarded::UriMiss;
+            (Phase::Forwarded { why, status: None, stored: true, collapsed, refusal: None }, false)
+        }
+        Choice::Fresh => (Phase::Hit { ttl }, false),
+        Choice::Stale(why) => (Phase::Stale { ttl, why }, why != Stale::MaxStale),
+        Choice::Validate(why) => return Err((located, why)),
+        Choice::Nothing => {
+            located.entry = None;
+            return Err((located, Forwarded::Miss));
+        }
+    };
+    if later {
+        // What is stored may be sent once only, so the errand looks for itself.
+        fetch::later(host, exchange, request, ask).await;
+    }
+    let Some(entry) = located.entry.take() else { return Err((located, Forwarded::Miss)) };
+    serve::entry(host, ask, form, entry, phase).await.ok_or((located, Forwarded::UriMiss))
+}
+
+/// Passes a request by the cache; its success may make invalid what is stored.
+async fn pass<H: Host>(
+    host: &H,
+    exchange: &Exchange,
+    request: H::Request,
+    upload: Option<H::Upload>,
+    phase: Phase,
+) -> Answered<H> {
+    if request::is_safe(request.method()) {
+        return match host.forward(exchange, request, upload, Conditions::Clients, false).await {
+            Ok(answer) => finish::<H>(exchange, answer, Some(phase), None),
+            Err(problem) => fail(host, exchange, problem, phase),
+        };
+    }
+    let as_get = host.again(&request);
+    let post = request.method() == "POST";
+    let (requested, sequence) = (host.now(), host.sequence());
+    let mut answer = match host.forward(exchange, request, upload, Conditions::Clients, false).await {
         Ok(answer) => answer,
         Err(problem) => return fail(host, exchange, problem, phase),
     };
-    if get && !matches!(exchange.plan, Plan::Bypass(_)) {
-        let meta = response::storable("GET", answer.status, &answer.fields, host.now(), 0)
-            .filter(|meta| meta.content_length().is_none_or(|length| length <= host.object_limit()));
-        phase = phase.storing(meta.is_some());
-        if let Some(meta) = meta {
-            answer.body = host.put(exchange.key(), meta, answer.body);
+    let key = exchange.key();
+    let invalid = invalidation::keys(&key, answer.status, &answer.fields);
+    if !invalid.is_empty() {
+        for key in &invalid {
+            locate::remove(host, key).await;
         }
+        let groups = groups(&answer.fields, "cache-group-invalidation");
+        if !groups.is_empty() {
+            host.invalidate_groups(key.origin(), groups);
+        }
+    }
+    let described = answer.fields.single("content-location").and_then(|location| key.sibling(location));
+    if post && answer.status == 200 && described.as_ref() == Some(&key) {
+        // RFC 9110 section 9.3.3: the answer is what a GET would get.
+        let ask = Ask { cookie: as_get.has("cookie"), authorized: as_get.has("authorization"), ..Ask::default() };
+        let times = Times { requested, received: host.now() };
+        let located = locate::find(host, key.clone(), &as_get).await;
+        let place = |meta: &Meta| {
+            let explicit = !meta.terms().has(Terms::HEURISTIC);
+            if explicit { locate::place(host, &key, &located, Some(&as_get), meta) } else { None }
+        };
+        (answer, _, _) = fetch::store(host, &ask, answer, times, sequence, place);
     }
     finish::<H>(exchange, answer, Some(phase), None)
 }
@@ -102,51 +207,6 @@ pub fn refuse<H: Host>(host: &H, refused: &Refused) -> Answer<H::Fields, H::Body
 fn fail<H: Host>(host: &H, exchange: &Exchange, problem: Problem, phase: Phase) -> Answered<H> {
     let answer = refuse(host, &Refused { problem, id: exchange.id, json: exchange.json });
     finish::<H>(exchange, answer, Some(phase), Some(problem))
-}
-
-enum Found<T> {
-    Fresh(T, Stored),
-    Stale,
-    Nothing,
-}
-
-async fn find<H: Host>(host: &H, exchange: &Exchange) -> Found<H::Handle> {
-    let Some(Index { entries, handle }) = host.lookup(&exchange.key()).await else { return Found::Nothing };
-    let now = host.now();
-    // Nothing that varies is stored yet, so an index holds one entry.
-    match entries.into_iter().next() {
-        Some(stored) if stored.meta.ttl(now) > 0 => Found::Fresh(handle, stored),
-        Some(_) => Found::Stale,
-        None => Found::Nothing,
-    }
-}
-
-/// Answers from a fresh entry: with its body, without, or with 304 where the client holds it; `None` where the store has
-/// dropped its body since.
-async fn hit<H: Host>(
-    host: &H,
-    get: bool,
-    held: bool,
-    handle: H::Handle,
-    stored: Stored,
-) -> Option<(Answer<H::Fields, H::Body>, Phase)> {
-    let now = host.now();
-    let phase = Phase::Hit { ttl: stored.meta.ttl(now) };
-    let mut fields = stored_fields::<H>(&stored.meta, now);
-    if held {
-        for name in ["content-length", "content-type", "content-encoding", "content-language"] {
-            fields.remove(name);
-        }
-        return Some((Answer { status: 304, fields, body: host.text(String::new()) }, phase));
-    }
-    let body = if get { host.body(handle, stored.id).await? } else { host.text(String::new()) };
-    Some((Answer { status: stored.meta.status(), fields, body }, phase))
-}
-
-fn stored_fields<H: Host>(meta: &Meta, now: Timestamp) -> H::Fields {
-    let mut fields = H::Fields::of_meta(meta);
-    fields.set("age", &meta.age(now).to_string());
-    fields
 }
 
 /// What every answer carries: its id, and what the cache did (RFC 9211: the cache nearest the origin comes first).

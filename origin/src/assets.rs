@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cache::Fields as _;
 use edge::{Answer, FieldsMut as _, assets};
+use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use tower::ServiceExt as _;
 use tower_http::services::ServeDir;
@@ -19,17 +20,17 @@ pub(crate) struct Asked {
 }
 
 /// What a request asks of `folder`, if it asks for a file at all. Names that begin with a dot are nobody's assets.
-pub(crate) fn find(folder: &Path, path: &str, request: &Request<Body>) -> Option<Asked> {
+pub(crate) fn find(folder: &Path, path: &str, request: &Parts) -> Option<Asked> {
     let name = path.strip_prefix(assets::PREFIX)?;
     let hidden = name.split('/').any(|part| part.starts_with('.'));
-    if !matches!(*request.method(), Method::GET | Method::HEAD) || name.is_empty() || hidden {
+    if !matches!(request.method, Method::GET | Method::HEAD) || name.is_empty() || hidden {
         return None;
     }
     let mut asked = Request::new(axum::body::Body::empty());
-    *asked.method_mut() = request.method().clone();
+    *asked.method_mut() = request.method.clone();
     *asked.uri_mut() = format!("/{name}").parse().ok()?;
     for field in ["range", "if-range", "if-none-match", "if-match", "if-modified-since", "if-unmodified-since"] {
-        if let Some(value) = request.headers().get(field) {
+        if let Some(value) = request.headers.get(field) {
             asked.headers_mut().insert(field, value.clone());
         }
     }

@@ -11,10 +11,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::access::Record;
+use crate::chunk_log::{Broken, Reader};
 use crate::drain::Drain;
 use crate::limits::connections::Place;
 use crate::limits::upload::{Progress, Upload};
-use crate::store::Recorder;
 use crate::upstream::{Download, Lease};
 
 /// A body, and the access-log record that is written when its last byte has gone or its receiver has.
@@ -32,8 +32,8 @@ enum Kind {
     Upload(Box<Upload>),
     /// From an app.
     Download(Download),
-    /// From an app, and recorded for the cache as it goes by.
-    Recorded(Box<(Body, Option<Recorder>)>),
+    /// From an app, by way of the cache, which receives it.
+    Followed(Box<Reader>),
     /// From the cache: its chunks from the given one on.
     Stored(Arc<[Bytes]>, usize),
     /// From our own routes and static files, off the hot path.
@@ -55,6 +55,9 @@ pub enum BodyError {
     /// An app has stopped in the middle of its answer.
     #[error("no byte came for timeouts.idle")]
     Idle,
+    /// What the cache was receiving did not come to its end.
+    #[error("{0}")]
+    Broken(#[from] Broken),
     /// One of our own routes failed.
     #[error("{0}")]
     Own(#[from] axum::Error),
@@ -105,13 +108,9 @@ impl Body {
         }
     }
 
-    /// The same body, recorded as it goes by.
-    pub(crate) fn recorded(self, recorder: Recorder) -> Self {
-        if self.is_end_stream() {
-            recorder.complete();
-            return self;
-        }
-        Self::of(Kind::Recorded(Box::new((self, Some(recorder)))))
+    /// A body that the cache is receiving.
+    pub(crate) fn followed(reader: Reader) -> Self {
+        Self::of(Kind::Followed(Box::new(reader)))
     }
 
     /// Chunks from the cache.
@@ -153,32 +152,7 @@ impl HttpBody for Body {
             }
             Kind::Upload(upload) => ready!(upload.poll_frame(cx)),
             Kind::Download(download) => ready!(download.poll_frame(cx)),
-            Kind::Recorded(both) => {
-                let (body, recorder) = &mut **both;
-                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-                match &frame {
-                    Some(Ok(frame)) => {
-                        if let (Some(data), Some(r)) = (frame.data_ref(), recorder.as_mut())
-                            && !r.push(data)
-                        {
-                            *recorder = None;
-                        }
-                        if body.is_end_stream()
-                            && let Some(recorder) = recorder.take()
-                        {
-                            recorder.complete();
-                        }
-                    }
-                    Some(Err(_)) => *recorder = None,
-                    None => {
-                        let whole = !matches!(&body.kind, Kind::Download(download) if download.was_ended());
-                        if let Some(recorder) = recorder.take().filter(|_| whole) {
-                            recorder.complete();
-                        }
-                    }
-                }
-                frame
-            }
+            Kind::Followed(reader) => ready!(Pin::new(&mut **reader).poll_frame(cx)).map(|f| f.map_err(Into::into)),
             Kind::Stored(chunks, next) => {
                 let chunk = chunks.get(*next).cloned();
                 *next += 1;
@@ -202,7 +176,7 @@ impl HttpBody for Body {
             Kind::Full(_) => false,
             Kind::Upload(upload) => upload.is_end_stream(),
             Kind::Download(download) => download.is_end_stream(),
-            Kind::Recorded(both) => both.0.is_end_stream(),
+            Kind::Followed(reader) => reader.is_end_stream(),
             Kind::Stored(chunks, next) => *next >= chunks.len(),
             Kind::Own(body) => body.is_end_stream(),
         }
@@ -214,7 +188,7 @@ impl HttpBody for Body {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Upload(upload) => upload.size_hint(),
             Kind::Download(download) => download.size_hint(),
-            Kind::Recorded(both) => both.0.size_hint(),
+            Kind::Followed(reader) => reader.size_hint(),
             Kind::Stored(chunks, next) => SizeHint::with_exact(chunks.iter().skip(*next).map(|c| c.len() as u64).sum()),
             Kind::Own(body) => body.size_hint(),
         }

@@ -116,7 +116,7 @@ where
         let (core, connection) = (Arc::clone(&core), connection.clone());
         let open = connection.place.request();
         async move {
-            let mut serving = pin!(service::serve(&core, &connection, request));
+            let mut serving = pin!(service::serve(core, connection, request));
             let answered = poll_fn(|cx| panics::poll(serving.as_mut(), cx)).await;
             let response = answered.unwrap_or_else(|panic| service::panicked(&panic));
             Ok::<_, Infallible>(response.map(|body| body.holding(open)))

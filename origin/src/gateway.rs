@@ -7,10 +7,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Site};
 use crate::drain::Drain;
+use crate::flights::{self, Flights};
 use crate::health::Health;
 use crate::limits::connections::Connections;
 use crate::limits::descriptors;
 use crate::metrics::Metrics;
+use crate::purges::Purges;
 use crate::sites::Sites;
 use crate::store::EntryStore;
 use crate::upstream::{self, Pool};
@@ -23,6 +25,11 @@ pub struct Gateway {
     pub sites: Sites,
     /// The native cache.
     pub store: EntryStore,
+    /// What has been purged from it.
+    pub purges: Purges,
+    /// Requests under way for an answer that others wait for, and those that freshen what is stored.
+    pub(crate) flights: Flights,
+    pub(crate) refreshes: Flights,
     /// What the health endpoints say.
     pub health: Health,
     /// Whether we are going down.
@@ -54,6 +61,9 @@ impl Gateway {
             apps,
             sites: Sites::new(config.sites.clone()),
             store: EntryStore::new(&config.cache),
+            purges: Purges::default(),
+            flights: Flights::new(flights::ALONE),
+            refreshes: Flights::new(flights::ALONE),
             health: Health::new(&config.sites),
             config,
             draining,

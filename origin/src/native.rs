@@ -2,25 +2,32 @@
 //!
 //! Requests that our Worker has signed come in at the cache stage, where this is the shield.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use cache::{Fields, Index, Meta, PrimaryKey, Store, Stored, Timestamp};
+use cache::purge::{Scope, Verdict};
+use cache::range::ByteRange;
+use cache::{Fields, Key, Mark, Meta, Settings, Store, Timestamp};
 use contract::Problem;
-use edge::{Answer, Exchange, FieldsMut, Head, Host};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, UPGRADE};
+use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Head, Host, Sharing, fetch};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE, UPGRADE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
 
 use crate::body::Body;
 use crate::config::{HealthOwner, Site};
 use crate::conversation::Connection;
+use crate::flights::{Boarding, Landing};
 use crate::gateway::{Core, Gateway};
 use crate::limits::connections::Place;
-use crate::store::Entry;
+use crate::store::{Entry, Kept};
 use crate::trust::Trusted;
-use crate::{assets, forwarded, health, storage, upstream};
+use crate::{assets, forwarded, health, panics, storage, upstream};
 
 /// A header map as the pipeline reads and changes it.
 #[derive(Debug, Default)]
@@ -64,64 +71,87 @@ impl FieldsMut for HeaderFields {
     }
 }
 
-/// A request as it came from downstream.
+/// A request as it came from downstream, without its body.
 pub(crate) struct Incoming {
-    pub(crate) request: Request<Body>,
+    pub(crate) parts: Parts,
     /// Host and port, checked.
     pub(crate) authority: Box<str>,
+    /// Whether the client speaks TLS, to us or to what stands before us.
+    pub(crate) secure: bool,
 }
 
 impl Fields for Incoming {
     fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.request.headers().iter().map(|(n, v)| (n.as_str(), v.as_bytes()))
+        self.parts.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes()))
     }
 }
 
 impl Head for Incoming {
     fn method(&self) -> &str {
-        self.request.method().as_str()
+        self.parts.method.as_str()
     }
 
     fn authority(&self) -> &str {
         &self.authority
     }
 
+    fn secure(&self) -> bool {
+        self.secure
+    }
+
     fn target(&self) -> &str {
-        self.request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
+        self.parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
     }
 }
 
+/// How long an app may take to answer where a stored answer may stand in: so long somebody looks at nothing.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The gateway, for one request.
-pub(crate) struct Native<'a> {
-    pub(crate) gateway: &'a Gateway,
-    pub(crate) core: &'a Core,
-    pub(crate) site: &'a Site,
-    /// The site's app; `None` where there is no site.
-    pub(crate) app: Option<&'a Arc<upstream::App>>,
+#[derive(Clone)]
+pub(crate) struct Native {
+    pub(crate) core: Arc<Core>,
+    /// The site's number; that of any site where there is none.
+    pub(crate) site: usize,
     pub(crate) trusted: Trusted,
-    pub(crate) connection: &'a Connection,
+    pub(crate) connection: Connection,
 }
 
-impl Store for Native<'_> {
+impl Store for Native {
     type Handle = Entry;
     type Body = Body;
 
-    async fn lookup(&self, key: &PrimaryKey) -> Option<Index<Entry>> {
-        let entry = self.gateway.store.get(key)?;
-        Some(Index { entries: vec![Stored { id: 0, meta: Arc::clone(&entry.meta) }], handle: entry })
+    async fn get(&self, key: &Key) -> Option<cache::Kept<Entry>> {
+        Some(match self.gateway().store.get(key)? {
+            Kept::Answer(entry) => cache::Kept::Answer { meta: Arc::clone(&entry.meta), handle: entry },
+            Kept::Mark(mark) => mark.into(),
+        })
     }
 
-    async fn body(&self, handle: Entry, _id: u32) -> Option<Body> {
-        Some(Body::stored(handle.chunks))
+    async fn body(&self, _key: &Key, handle: Entry, part: Option<ByteRange>) -> Option<Body> {
+        handle.body(part)
     }
 
-    fn put(&self, key: PrimaryKey, meta: Meta, body: Body) -> Body {
-        body.recorded(self.gateway.store.record(key, meta))
+    fn put(&self, key: Key, meta: Meta, body: Body) -> Body {
+        self.gateway().store.put(key, meta, body)
+    }
+
+    fn refresh(&self, key: Key, meta: Meta, handle: &Entry) {
+        self.gateway().store.refresh(key, meta, handle);
+    }
+
+    fn mark(&self, key: Key, mark: Mark) {
+        self.gateway().store.mark(key, mark);
+    }
+
+    async fn remove(&self, key: &Key) {
+        self.gateway().store.remove(key);
     }
 }
 
-impl Host for Native<'_> {
+impl Host for Native {
     type Request = Incoming;
+    type Upload = Body;
     type Fields = HeaderFields;
 
     const CACHE: &'static str = "gateway";
@@ -132,7 +162,93 @@ impl Host for Native<'_> {
     }
 
     fn object_limit(&self) -> u64 {
-        self.gateway.store.object_limit()
+        self.gateway().store.object_limit()
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { stale_on_failure: self.gateway().config.cache.stale.0.as_secs(), ..Settings::default() }
+    }
+
+    fn sequence(&self) -> u64 {
+        self.gateway().purges.newest()
+    }
+
+    fn verdict(&self, key: &Key, stored: &Meta) -> Verdict {
+        self.gateway().purges.verdict(key, stored)
+    }
+
+    fn invalidate_groups(&self, origin: &str, groups: Vec<String>) {
+        let of = |name: String| Scope::Group { origin: origin.into(), name: name.into() };
+        self.gateway().purges.add(&groups.into_iter().map(of).collect::<Vec<_>>(), false);
+    }
+
+    fn again(&self, incoming: &Incoming) -> Incoming {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = incoming.parts.method.clone();
+        parts.uri = incoming.parts.uri.clone();
+        parts.version = incoming.parts.version;
+        parts.headers = incoming.parts.headers.clone();
+        Incoming { parts, authority: incoming.authority.clone(), secure: incoming.secure }
+    }
+
+    async fn fetch(&self, errand: Errand<Self>) -> Fetched<Self> {
+        let Some(key) = errand.shared_key() else { return fetch::run(self, errand).await };
+        match self.gateway().flights.board(key.as_str()) {
+            Boarding::Alone => {
+                let fetched = fetch::run(self, errand.alone()).await;
+                if matches!(&fetched, Fetched::Answer { sharing: Sharing::Found | Sharing::Next, .. }) {
+                    self.gateway().flights.forget(key.as_str());
+                }
+                fetched
+            }
+            // What it did not find has landed meanwhile.
+            Boarding::Lead(flight) if errand.is_cold() && self.gateway().store.get(&key).is_some() => {
+                flight.land(Landing::Stored);
+                Fetched::Again(Box::new(errand))
+            }
+            Boarding::Lead(flight) => {
+                let (mut done, answer) = oneshot::channel();
+                let native = self.clone();
+                // A task of its own: others may wait for it, and then it goes on when the client that it began with has left.
+                tokio::spawn(async move {
+                    let mut fetching = pin!(native.run(errand));
+                    let fetched = tokio::select! {
+                        fetched = &mut fetching => fetched,
+                        () = done.closed() => {
+                            if !flight.is_followed() {
+                                return;
+                            }
+                            fetching.await
+                        }
+                    };
+                    flight.land(match &fetched {
+                        Fetched::Answer { sharing: Sharing::Found, .. } => Landing::Stored,
+                        Fetched::Failed(problem) => Landing::Failed(*problem),
+                        Fetched::Answer { .. } | Fetched::Again(_) => Landing::NotStored,
+                    });
+                    // Where nobody is there any more to have it, that is that.
+                    drop(done.send(fetched));
+                });
+                answer.await.unwrap_or(Fetched::Failed(Problem::Internal))
+            }
+            Boarding::Follow(follow) => match follow.landed().await {
+                Landing::Failed(problem) => fetch::failed(self, problem, errand).await,
+                Landing::Stored | Landing::Gone => Fetched::Again(Box::new(errand)),
+                Landing::NotStored => fetch::run(self, errand).await,
+            },
+        }
+    }
+
+    fn fetch_later(&self, errand: Errand<Self>) {
+        let key = errand.exchange.key();
+        // One at a time is enough.
+        if let Boarding::Lead(flight) = self.gateway().refreshes.board(key.as_str()) {
+            let native = self.clone();
+            tokio::spawn(async move {
+                drop(native.run(errand).await);
+                flight.land(Landing::Stored);
+            });
+        }
     }
 
     fn asset(
@@ -141,27 +257,41 @@ impl Host for Native<'_> {
         request: &Incoming,
     ) -> impl Future<Output = Option<Answer<HeaderFields, Body>>> {
         // Before our Worker stands Cloudflare, which has served it or does not have it.
-        let folder = self.site.assets.as_deref().filter(|_| self.trusted != Trusted::EdgeSigned);
-        let asked = folder.and_then(|folder| assets::find(folder, exchange.target.path(), &request.request));
+        let folder = self.site().assets.as_deref().filter(|_| self.trusted != Trusted::EdgeSigned);
+        let asked = folder.and_then(|folder| assets::find(folder, exchange.target.path(), &request.parts));
         async { asked?.serve().await }
     }
 
-    async fn forward(&self, exchange: &Exchange, incoming: Incoming) -> Result<Answer<HeaderFields, Body>, Problem> {
-        if exchange.target.path() == health::PATH && self.site.health == HealthOwner::Gateway {
-            return Ok(answer(self.gateway.health.answer(self.trusted)));
+    async fn forward(
+        &self,
+        exchange: &Exchange,
+        incoming: Incoming,
+        upload: Option<Body>,
+        conditions: Conditions,
+        spare: bool,
+    ) -> Result<Answer<HeaderFields, Body>, Problem> {
+        if exchange.target.path() == health::PATH && self.site().health == HealthOwner::Gateway {
+            return Ok(answer(self.gateway().health.answer(self.trusted)));
         }
-        let Incoming { mut request, authority } = incoming;
+        let Incoming { parts, authority, .. } = incoming;
+        let mut request = Request::from_parts(parts, upload.unwrap_or_else(Body::empty));
+        condition(request.headers_mut(), conditions)?;
         let read = if *request.method() == Method::HEAD { storage::Read::Head } else { storage::Read::Get };
         let upgrade = upgrade_of(&request).then(|| hyper::upgrade::on(&mut request));
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
-        let timeouts = &self.site.timeouts;
-        let app = self.app.ok_or(Problem::UnknownHost)?;
-        let (response, lease) = upstream::send(&self.core.pool, app, request, timeouts).await?;
+        let timeouts = &self.site().timeouts;
+        let app = self.app().ok_or(Problem::UnknownHost)?;
+        let sent = upstream::send(&self.core.pool, app, request, timeouts);
+        let (response, lease) = if spare {
+            tokio::time::timeout(LITTLE_PATIENCE, sent).await.map_err(|_| Problem::AppTimeout)??
+        } else {
+            sent.await?
+        };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = upgrade.ok_or(Problem::AppInvalid)?;
             self.connection.switched.set();
             lease.detach();
-            return Ok(switch(self.core, response, upgrade, Arc::clone(&self.connection.place)));
+            return Ok(switch(&self.core, response, upgrade, Arc::clone(&self.connection.place)));
         }
         let (mut parts, body) = response.into_parts();
         let handoff = parts.headers.get(&forwarded::HANDOFF).cloned();
@@ -169,7 +299,7 @@ impl Host for Native<'_> {
         if let Some(handoff) = handoff {
             return self.hand_off(&handoff, read, parts.headers);
         }
-        let drain = is_event_stream(&parts.headers).then(|| self.gateway.draining.clone());
+        let drain = is_event_stream(&parts.headers).then(|| self.gateway().draining.clone());
         Ok(Answer {
             status: parts.status.as_u16(),
             fields: HeaderFields(parts.headers),
@@ -182,7 +312,43 @@ impl Host for Native<'_> {
     }
 }
 
-impl Native<'_> {
+/// Puts our own conditions in place of the client's.
+fn condition(headers: &mut HeaderMap, conditions: Conditions) -> Result<(), Problem> {
+    let Conditions::Own(conditions) = conditions else { return Ok(()) };
+    headers.remove(IF_NONE_MATCH);
+    headers.remove(IF_MODIFIED_SINCE);
+    for (name, value) in conditions {
+        headers.insert(name, HeaderValue::from_str(&value).map_err(|_| Problem::Internal)?);
+    }
+    Ok(())
+}
+
+impl Native {
+    /// Carries an errand out in a task of its own, where a panic is told like one that a client's request has.
+    async fn run(&self, errand: Errand<Self>) -> Fetched<Self> {
+        let id = errand.exchange.id;
+        let mut running = pin!(fetch::run(self, errand));
+        poll_fn(|cx| panics::poll(running.as_mut(), cx)).await.unwrap_or_else(|panic| {
+            tracing::error!(request.id = %id, panic, "a request's handling panicked");
+            Fetched::Failed(Problem::Internal)
+        })
+    }
+
+    fn gateway(&self) -> &Gateway {
+        &self.core.gateway
+    }
+
+    /// The site that answers.
+    pub(crate) fn site(&self) -> &Site {
+        // Its number is one of theirs.
+        &self.core.gateway.sites.all()[self.site]
+    }
+
+    /// The site's app; `None` where there is no site.
+    fn app(&self) -> Option<&Arc<upstream::App>> {
+        self.core.gateway.apps.get(self.site)
+    }
+
     /// The request as the app gets it: what the client may not say is gone, what we know is said.
     fn onward(
         &self,
@@ -224,7 +390,7 @@ impl Native<'_> {
     ) -> Result<Answer<HeaderFields, Body>, Problem> {
         let value = handoff.to_str().map_err(|_| Problem::HandoffRefused)?;
         let url =
-            storage::resolve(&self.gateway.config.buckets, value, read, self.now().as_secs()).map_err(|error| {
+            storage::resolve(&self.gateway().config.buckets, value, read, self.now().as_secs()).map_err(|error| {
                 tracing::error!(%error, "the app's hand-off is refused");
                 Problem::HandoffRefused
             })?;

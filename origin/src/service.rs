@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use contract::{Problem, RequestId, Target, client, header, wants_json};
@@ -21,13 +22,14 @@ use crate::{compress, forwarded, panics, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
-    core: &Core,
-    connection: &Connection,
+    core: Arc<Core>,
+    connection: Connection,
     mut request: Request<hyper::body::Incoming>,
 ) -> Response<Body> {
     let started = Instant::now();
     let peer = connection.peer;
-    let gateway = &*core.gateway;
+    let gateway = Arc::clone(&core.gateway);
+    let gateway = &*gateway;
     let random: [u8; 16] = rand::random();
     let version = request.version();
     let over_http2 = version == Version::HTTP_2 && websocket::from_http2(&mut request);
@@ -48,14 +50,15 @@ pub(crate) async fn serve(
     let known = site.as_ref().ok().map(|(n, _)| *n);
     let limits = site.as_ref().map_or(&gateway.config.limits, |(_, site)| &site.limits);
     let too_large = http_body::Body::size_hint(request.body()).lower() > limits.body.0;
-    let request = request.map(|body| Body::downstream(body, limits.body.0, limits.body_rate.0));
-    let incoming = Incoming { authority: authority.unwrap_or_default().into(), request };
+    let (parts, body) = request.into_parts();
+    let body = Body::downstream(body, limits.body.0, limits.body_rate.0);
+    let mut incoming = Incoming { authority: authority.unwrap_or_default().into(), parts, secure: peer.tls };
     let site = site.and_then(|site| if too_large { Err(Problem::BodyTooLarge) } else { Ok(site) });
     let mut detail = "";
     let admitted = site.and_then(|(n, site)| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         match trust::decide(peer, site.trust, gateway.config.edge.as_ref(), &incoming, now) {
-            Ok((trusted, facts)) => Ok((n, site, trusted, facts)),
+            Ok((trusted, facts)) => Ok((n, trusted, facts)),
             Err(why) => {
                 detail = why.as_str();
                 Err(match why {
@@ -71,33 +74,39 @@ pub(crate) async fn serve(
         json: wants_json(cache::Fields::single(&incoming, "accept"), incoming.target()),
     };
     let serves = admitted.is_ok();
-    let (n, site, trusted, exchange) = match admitted {
-        Ok((n, site, trusted, facts)) => {
+    let (n, trusted, exchange) = match admitted {
+        Ok((n, trusted, facts)) => {
+            incoming.secure |= trusted != Trusted::Direct;
             let max = usize::try_from(limits.target.0).unwrap_or(usize::MAX);
             let exchange = match facts {
                 Some(facts) => pipeline::admitted(&incoming, &facts, max),
                 None => pipeline::admit(&incoming, visitor(&incoming, peer, trusted), random, max),
             };
-            (n, site, trusted, exchange)
+            (n, trusted, exchange.map(Arc::new))
         }
         // No site: any will do to say so, there is at least one.
         Err(problem) => {
-            let Some(site) = gateway.sites.all().first() else { return Response::new(Body::empty()) };
-            (0, site, Trusted::Direct, Err(Refused { problem, ..unknown }))
+            if gateway.sites.all().is_empty() {
+                return Response::new(Body::empty());
+            }
+            (0, Trusted::Direct, Err(Refused { problem, ..unknown }))
         }
     };
-    let native = Native { gateway, core, site, app: gateway.apps.get(n), trusted, connection };
+    let native = Native { core, site: n, trusted, connection };
     let client = exchange.as_ref().map_or(peer.address, |e| e.visitor.client);
-    let path = exchange.as_ref().map_or_else(|_| incoming.request.uri().path(), |e| e.target.path());
+    let path = exchange.as_ref().map_or_else(|_| incoming.parts.uri.path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
     let mut record = Box::new(Record::new(started, id, client, trusted, method, &incoming.authority, path, version));
     let wish = gateway.config.compress.as_ref().filter(|_| trusted == Trusted::Direct);
-    let wish = wish.map(|settings| (settings, compress::wish(incoming.request.headers())));
+    let wish = wish.map(|settings| (settings, compress::wish(&incoming.parts.headers)));
     (record.site, record.admitted) = (known, serves);
     let head_only = record.method == http::Method::HEAD;
 
     let answer = match exchange {
-        Ok(exchange) => answer(&native, &exchange, incoming, &mut record).await,
+        Ok(exchange) => {
+            let upload = (!http_body::Body::is_end_stream(&body)).then_some(body);
+            answer(&native, &exchange, incoming, upload, &mut record).await
+        }
         Err(refused) => {
             record.reason = if detail.is_empty() { refused.problem.as_str() } else { detail };
             pipeline::refuse(&native, &refused)
@@ -147,12 +156,13 @@ pub(crate) fn panicked(panic: &str) -> Response<Body> {
 }
 
 async fn answer(
-    native: &Native<'_>,
-    exchange: &Exchange,
+    native: &Native,
+    exchange: &Arc<Exchange>,
     incoming: Incoming,
+    upload: Option<Body>,
     record: &mut Record,
 ) -> edge::Answer<HeaderFields, Body> {
-    let mut answering = pin!(pipeline::answer(native, exchange, incoming));
+    let mut answering = pin!(pipeline::answer(native, exchange, incoming, upload));
     let answered = match poll_fn(|cx| panics::poll(answering.as_mut(), cx)).await {
         Ok(answered) => answered,
         Err(panic) => {

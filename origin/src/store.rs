@@ -1,25 +1,52 @@
-//! The native cache store: moka, bounded by bytes, shared by all cores.
+//! The native cache store: moka, bounded by bytes, shared by all cores. An answer is found from the moment its head is there: its body
+//! then grows, and whoever asks reads along.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
-use cache::{Meta, PrimaryKey};
+use cache::range::ByteRange;
+use cache::{Key, Mark, Meta};
+use http_body::Body as _;
 
+use crate::body::Body;
+use crate::chunk_log::{ChunkLog, Writer};
 use crate::config;
+
+/// What an answer is taken to weigh whose length is not known yet.
+const UNKNOWN: u64 = 64 << 10;
+
+/// What stands under a key.
+#[derive(Clone)]
+pub(crate) enum Kept {
+    /// An answer.
+    Answer(Entry),
+    /// What leads to others.
+    Mark(Mark),
+}
 
 /// A stored answer.
 #[derive(Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// What is known of it.
-    pub meta: Arc<Meta>,
-    /// Its body in the pieces it came in.
-    pub chunks: Arc<[Bytes]>,
+    pub(crate) meta: Arc<Meta>,
+    body: Stored,
+}
+
+#[derive(Clone)]
+enum Stored {
+    /// All of it, in the pieces it came in.
+    Whole(Arc<[Bytes]>),
+    /// What has come of it.
+    Growing(Arc<ChunkLog>),
 }
 
 /// All stored answers.
 #[derive(Clone)]
 pub struct EntryStore {
-    entries: moka::sync::Cache<PrimaryKey, Entry>,
+    entries: moka::sync::Cache<Key, Kept>,
     object: u64,
 }
 
@@ -27,9 +54,12 @@ impl EntryStore {
     /// An empty store with the configured bounds.
     #[must_use]
     pub fn new(config: &config::Cache) -> Self {
-        let weigh = |key: &PrimaryKey, entry: &Entry| {
-            let body: usize = entry.chunks.iter().map(|c| c.len() + size_of::<Bytes>()).sum();
-            u32::try_from(key.as_str().len() + entry.meta.weight() + body).unwrap_or(u32::MAX)
+        let weigh = |key: &Key, kept: &Kept| {
+            let kept = match kept {
+                Kept::Answer(entry) => entry.weight(),
+                Kept::Mark(mark) => size_of::<Mark>() + mark.encode().len(),
+            };
+            u32::try_from(key.as_str().len() + kept).unwrap_or(u32::MAX)
         };
         Self {
             entries: moka::sync::Cache::builder().max_capacity(config.size.0).weigher(weigh).build(),
@@ -37,9 +67,8 @@ impl EntryStore {
         }
     }
 
-    /// What is stored under a key.
-    #[must_use]
-    pub fn get(&self, key: &PrimaryKey) -> Option<Entry> {
+    /// What stands under a key.
+    pub(crate) fn get(&self, key: &Key) -> Option<Kept> {
         self.entries.get(key)
     }
 
@@ -61,42 +90,173 @@ impl EntryStore {
         self.object
     }
 
-    /// Starts recording an answer's body.
-    #[must_use]
-    pub fn record(&self, key: PrimaryKey, meta: Meta) -> Recorder {
-        let expected = meta.content_length();
-        Recorder { store: self.clone(), key, meta, chunks: Vec::new(), bytes: 0, expected }
+    /// Stores an answer while its body comes, and gives back the body to send. It comes to its end, and into the store, also where
+    /// nobody reads it any more. A body that breaks off, is not as long as its head said or turns out too large is not stored.
+    pub(crate) fn put(&self, key: Key, meta: Meta, body: Body) -> Body {
+        if body.is_end_stream() {
+            if meta.length().is_none_or(|length| length == 0) {
+                let entry = Entry { meta: Arc::new(meta.with_length(0)), body: Stored::Whole(Arc::new([])) };
+                self.entries.insert(key, Kept::Answer(entry));
+            }
+            return body;
+        }
+        let (writer, log) = ChunkLog::new(self.object, meta.length());
+        let Some(reader) = log.reader() else { return body };
+        let entry = Entry { meta: Arc::new(meta), body: Stored::Growing(Arc::clone(&log)) };
+        self.entries.insert(key.clone(), Kept::Answer(entry.clone()));
+        tokio::spawn(Receiving { store: self.clone(), key, entry, log }.pump(body, writer));
+        Body::followed(reader)
+    }
+
+    /// Puts new metadata in place of an answer's; its body stays.
+    pub(crate) fn refresh(&self, key: Key, meta: Meta, entry: &Entry) {
+        self.entries.insert(key, Kept::Answer(Entry { meta: Arc::new(meta), body: entry.body.clone() }));
+    }
+
+    /// Puts a mark in place of what stands under a key.
+    pub(crate) fn mark(&self, key: Key, mark: Mark) {
+        self.entries.insert(key, Kept::Mark(mark));
+    }
+
+    /// Removes what stands under a key.
+    pub(crate) fn remove(&self, key: &Key) {
+        self.entries.invalidate(key);
     }
 }
 
-/// Records one body. Dropped before its end, nothing is stored.
-pub struct Recorder {
+impl Entry {
+    /// Its body, or a part of it; `None` where it can't be had any more.
+    pub(crate) fn body(self, part: Option<ByteRange>) -> Option<Body> {
+        match (self.body, part) {
+            (Stored::Whole(chunks), None) => Some(Body::stored(chunks)),
+            (Stored::Whole(chunks), Some(part)) => Some(Body::stored(slice(&chunks, part))),
+            (Stored::Growing(log), None) => log.reader().map(Body::followed),
+            (Stored::Growing(log), Some(part)) => log.range(part.start..part.end).map(Body::followed),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        let body = match &self.body {
+            Stored::Whole(chunks) => chunks.iter().map(|c| c.len() + size_of::<Bytes>()).sum(),
+            Stored::Growing(_) => usize::try_from(self.meta.length().unwrap_or(UNKNOWN)).unwrap_or(usize::MAX),
+        };
+        self.meta.weight() + body
+    }
+
+    fn grows_in(&self, log: &Arc<ChunkLog>) -> bool {
+        matches!(&self.body, Stored::Growing(own) if Arc::ptr_eq(own, log))
+    }
+}
+
+/// The chunks of a part; views, no copies.
+fn slice(chunks: &[Bytes], part: ByteRange) -> Arc<[Bytes]> {
+    let mut at = 0;
+    let mut taken = Vec::new();
+    for chunk in chunks {
+        let end = at + chunk.len() as u64;
+        if end > part.start && at < part.end {
+            let within = |byte: u64| usize::try_from(byte.clamp(at, end) - at).unwrap_or(chunk.len());
+            taken.push(chunk.slice(within(part.start)..within(part.end)));
+        }
+        at = end;
+    }
+    taken.into()
+}
+
+/// A body on its way into the store.
+struct Receiving {
     store: EntryStore,
-    key: PrimaryKey,
-    meta: Meta,
-    chunks: Vec<Bytes>,
-    bytes: u64,
-    expected: Option<u64>,
+    key: Key,
+    entry: Entry,
+    log: Arc<ChunkLog>,
 }
 
-impl Recorder {
-    /// Takes a chunk; `false` when the body has become too large to store.
-    pub(crate) fn push(&mut self, chunk: &Bytes) -> bool {
-        self.bytes += chunk.len() as u64;
-        if self.bytes > self.store.object {
-            return false;
+impl Receiving {
+    async fn pump(self, body: Body, mut writer: Writer) {
+        let mut body = pin!(body);
+        let mut trailers = None;
+        let mut bytes = 0;
+        let mut listed = true;
+        while writer.ready().await {
+            let frame = {
+                let mut pointless = pin!(writer.pointless());
+                poll_fn(|cx| match body.as_mut().poll_frame(cx) {
+                    Poll::Ready(frame) => Poll::Ready(Some(frame)),
+                    Poll::Pending => pointless.as_mut().poll(cx).map(|()| None),
+                })
+                .await
+            };
+            match frame {
+                None => break,
+                Some(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => {
+                        bytes += data.len() as u64;
+                        if bytes > self.store.object && listed {
+                            self.forget();
+                            listed = false;
+                        }
+                        writer.append(&data);
+                    }
+                    Err(frame) => trailers = frame.into_trailers().ok(),
+                },
+                Some(Some(Err(_))) => break,
+                Some(None) => {
+                    let whole = self.entry.meta.length().is_none_or(|length| length == bytes);
+                    if !whole {
+                        break;
+                    }
+                    writer.finish(trailers);
+                    if let Some(chunks) = self.log.chunks() {
+                        self.complete(chunks, bytes);
+                    }
+                    return;
+                }
+            }
         }
-        // A chunk is a view into a read buffer: copied, so that a small entry does not hold a large buffer.
-        self.chunks.push(Bytes::copy_from_slice(chunk));
-        true
+        // In this order: whoever has seen it break off does not find it.
+        self.forget();
+        writer.break_off();
     }
 
-    /// The body came to its end: stores it, unless it is not as long as its head said.
-    pub(crate) fn complete(self) {
-        if self.expected.is_some_and(|length| length != self.bytes) {
-            return;
-        }
-        let entry = Entry { meta: Arc::new(self.meta), chunks: self.chunks.into() };
-        self.store.entries.insert(self.key, entry);
+    /// It is all there: it needs no log any more.
+    fn complete(&self, chunks: Arc<[Bytes]>, bytes: u64) {
+        let meta = Arc::new(Meta::clone(&self.entry.meta).with_length(bytes));
+        self.replace(Some(Kept::Answer(Entry { meta, body: Stored::Whole(chunks) })));
+    }
+
+    fn forget(&self) {
+        self.replace(None);
+    }
+
+    /// Puts something in its place, unless another answer stands there by now.
+    fn replace(&self, by: Option<Kept>) {
+        use moka::ops::compute::Op;
+        self.store.entries.entry_by_ref(&self.key).and_compute_with(|entry| {
+            let is_it =
+                entry.is_some_and(|e| matches!(e.into_value(), Kept::Answer(entry) if entry.grows_in(&self.log)));
+            match by {
+                _ if !is_it => Op::Nop,
+                Some(kept) => Op::Put(kept),
+                None => Op::Remove,
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slice;
+    use bytes::Bytes;
+    use cache::range::ByteRange;
+
+    #[test]
+    fn a_part_is_cut_from_its_chunks() {
+        let chunks = [Bytes::from("abc"), Bytes::from("def"), Bytes::from("g")];
+        let part = |start, end| slice(&chunks, ByteRange { start, end }).concat();
+        assert_eq!(part(0, 7), b"abcdefg");
+        assert_eq!(part(2, 4), b"cd");
+        assert_eq!(part(3, 6), b"def");
+        assert_eq!(part(6, 7), b"g");
+        assert!(part(3, 3).is_empty());
     }
 }

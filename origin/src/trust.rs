@@ -138,6 +138,9 @@ mod tests {
         fn authority(&self) -> &str {
             "makenot.work"
         }
+        fn secure(&self) -> bool {
+            true
+        }
         fn target(&self) -> &str {
             "/a?b"
         }

@@ -29,14 +29,14 @@ export function fill_random(bytes) {
 }
 
 // A Response, or the status that says why there is none. `patience` bounds the wait for the head, in ms; 0 waits.
-export async function forward(request, url, packed, patience) {
+export async function forward(method, body, url, packed, patience) {
   const controller = new AbortController();
   const timer = patience > 0 ? setTimeout(() => controller.abort(), patience) : 0;
   try {
     return await fetch(url, {
-      method: request.method,
+      method,
       headers: headers(packed),
-      body: request.body,
+      body,
       redirect: "manual",
       signal: controller.signal,
     });
@@ -55,11 +55,50 @@ export function respond(body, status, packed, log) {
   const made = { status, headers: headers(packed) };
   if (typeof body === "string") return new Response(body === "" ? null : body, made);
   if (body.webSocket) made.webSocket = body.webSocket;
-  return new Response(body.body, made);
+  const empty = status === 204 || status === 205 || status === 304;
+  return new Response(empty ? null : body.body, made);
 }
 
+// What is stored under a URL, or the part of its body from `start` to before `end`.
 export function cache_match(url) {
   return caches.default.match(url);
+}
+
+export async function cache_part(url, start, end) {
+  const range = `bytes=${start}-${end - 1}`;
+  const part = await caches.default.match(new Request(url, { headers: { range } }));
+  return part?.status === 206 ? part : undefined;
+}
+
+export function cache_delete(url) {
+  return caches.default.delete(url);
+}
+
+const later = (context, what, promise) =>
+  context.waitUntil(
+    promise.catch((error) => console.error(JSON.stringify({ message: what, error: String(error?.message ?? error) }))),
+  );
+
+// The same body under other headers.
+export function cache_refresh(context, url, response, packed) {
+  const made = headers(packed);
+  const length = response.headers.get("edge-length");
+  if (length !== null) made.set("edge-length", length);
+  later(context, "cache refresh", caches.default.put(url, new Response(response.clone().body, { headers: made })));
+}
+
+// Headers without a body.
+export function cache_mark(context, url, packed) {
+  later(context, "cache mark", caches.default.put(url, new Response(null, { headers: headers(packed) })));
+}
+
+export function wait_until(context, promise) {
+  later(context, "background", promise);
+}
+
+// Nobody will read it.
+export function discard(body) {
+  body?.body?.cancel?.().catch(() => {});
 }
 
 // All of a body, or null where it has more than `limit` bytes; rejects where it breaks off.
@@ -77,17 +116,16 @@ async function whole(body, limit) {
 
 async function store(url, body, packed, limit) {
   const all = await whole(body, limit);
-  if (all !== null) await caches.default.put(url, new Response(all, { status: 200, headers: headers(packed) }));
+  if (all === null) return;
+  const made = headers(packed);
+  made.set("edge-length", String(all.size));
+  await caches.default.put(url, new Response(all, { headers: made }));
 }
 
 // Stores a copy once it is there to its end, and gives back the response to send. A stream is not put as it flows by: the store
 // may take one that broke off for one that ended.
 export function cache_put(context, url, response, packed, limit) {
   const copy = response.clone();
-  context.waitUntil(
-    store(url, copy.body, packed, limit).catch((error) => {
-      console.error(JSON.stringify({ message: "cache put", error: String(error?.message ?? error) }));
-    }),
-  );
+  later(context, "cache put", store(url, copy.body, packed, limit));
   return response;
 }

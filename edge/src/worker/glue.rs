@@ -1,6 +1,6 @@
 //! The functions of `glue.js`.
 
-use worker::js_sys::JsString;
+use worker::js_sys::{JsString, Promise};
 use worker::wasm_bindgen::{self, prelude::*};
 use worker::web_sys;
 
@@ -11,7 +11,8 @@ extern "C" {
     pub(super) fn fill_random(bytes: &mut [u8]);
     #[wasm_bindgen(catch)]
     pub(super) async fn forward(
-        request: &web_sys::Request,
+        method: &str,
+        body: &JsValue,
         url: &str,
         packed: &str,
         patience: u32,
@@ -19,6 +20,21 @@ extern "C" {
     pub(super) fn respond(body: &JsValue, status: u16, packed: &str, log: Option<String>) -> web_sys::Response;
     #[wasm_bindgen(catch)]
     pub(super) async fn cache_match(url: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(super) async fn cache_part(url: &str, start: f64, end: f64) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(super) async fn cache_delete(url: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(super) fn cache_refresh(
+        context: &JsValue,
+        url: &str,
+        response: &web_sys::Response,
+        packed: &str,
+    ) -> Result<(), JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(super) fn cache_mark(context: &JsValue, url: &str, packed: &str) -> Result<(), JsValue>;
+    pub(super) fn wait_until(context: &JsValue, promise: &Promise);
+    pub(super) fn discard(body: &JsValue);
     #[wasm_bindgen(catch)]
     pub(super) fn cache_put(
         context: &JsValue,

@@ -1,21 +1,31 @@
 //! The Workers runtime as a host of the pipeline.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
-use cache::{Index, Meta, PrimaryKey, Store, Stored, Timestamp, meta};
-use contract::signature::{Key, Message};
+use cache::purge::Verdict;
+use cache::range::ByteRange;
+use cache::{Kept, Key, Mark, Meta, Settings, Store, Timestamp, meta};
+use contract::signature::{Key as SigningKey, Message};
 use contract::{Country, Problem, client, header};
+use sha2::{Digest as _, Sha256};
+use wasm_bindgen_futures::future_to_promise;
 use worker::js_sys::Date;
 use worker::wasm_bindgen::{JsCast as _, JsValue};
 use worker::web_sys;
 
 use super::glue;
 use super::lines::{Lines, add};
-use crate::{Answer, Exchange, Head, Host, Visitor, onward};
+use crate::{Answer, Conditions, Errand, Exchange, Fetched, Head, Host, Visitor, fetch, onward};
 
 /// How long to wait for the head of the gateway's answer, in ms: a black hole must not hold a visitor. Requests with a
 /// body wait as long as their upload takes.
 const PATIENCE: u32 = 5_000;
+
+/// The same, where an answer from the store may stand in.
+const LITTLE_PATIENCE: u32 = 1_000;
 
 /// Bytes of the largest body that is stored: what goes by within the time that the runtime grants after an answer, and what
 /// JavaScript may hold until it is there to its end.
@@ -24,9 +34,11 @@ const OBJECT_LIMIT: u32 = 8 << 20;
 /// The header that carries an entry's metadata in the store.
 const META: &str = "edge-meta";
 
+/// The header that carries the length of a stored body.
+const LENGTH: &str = "edge-length";
+
 /// A request: its head in one string, its body left with JavaScript.
 pub(super) struct Request {
-    js: web_sys::Request,
     fields: Lines,
     method: Box<str>,
     scheme: Box<str>,
@@ -36,8 +48,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn new(js: web_sys::Request) -> Self {
-        let text = glue::request_head(&js);
+    pub(super) fn new(js: &web_sys::Request) -> Self {
+        let text = glue::request_head(js);
         let mut parts = text.splitn(5, '\n');
         let mut next = || parts.next().unwrap_or_default();
         let (method, url, country, asn) = (next(), next(), next(), next());
@@ -51,7 +63,7 @@ impl Request {
         // The runtime sets it on every request; what is missing (a request made by hand) is nobody.
         let address = cache::Fields::single(&fields, header::CF_CONNECTING_IP).and_then(client::parse);
         let visitor = Visitor { client: address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), country, asn };
-        Self { js, fields, method, scheme, authority, target, visitor }
+        Self { fields, method, scheme, authority, target, visitor }
     }
 
     pub(super) fn visitor(&self) -> Visitor {
@@ -74,14 +86,19 @@ impl Head for Request {
         &self.authority
     }
 
+    fn secure(&self) -> bool {
+        &*self.scheme == "https"
+    }
+
     fn target(&self) -> &str {
         &self.target
     }
 }
 
 /// The runtime, for one request.
+#[derive(Clone)]
 pub(super) struct Runtime {
-    pub(super) key: &'static Key,
+    pub(super) key: &'static SigningKey,
     pub(super) context: JsValue,
 }
 
@@ -89,39 +106,92 @@ impl Store for Runtime {
     type Handle = web_sys::Response;
     type Body = JsValue;
 
-    async fn lookup(&self, key: &PrimaryKey) -> Option<Index<Self::Handle>> {
+    async fn get(&self, key: &Key) -> Option<Kept<Self::Handle>> {
         let matched: web_sys::Response = glue::cache_match(&url(key)).await.ok()?.dyn_into().ok()?;
-        let encoded = matched.headers().get(META).ok()??;
-        let meta = Meta::decode(&encoded)?.into();
-        Some(Index { entries: vec![Stored { id: 0, meta }], handle: matched })
+        let headers = matched.headers();
+        let encoded = headers.get(META).ok()??;
+        if let Some(mark) = Mark::decode(&encoded) {
+            glue::discard(&matched);
+            return Some(mark.into());
+        }
+        let mut meta = Meta::decode(&encoded)?;
+        if let Some(length) = headers.get(LENGTH).ok().flatten().and_then(|length| length.parse().ok()) {
+            meta = meta.with_length(length);
+        }
+        Some(Kept::Answer { meta: meta.into(), handle: matched })
     }
 
-    async fn body(&self, handle: Self::Handle, _id: u32) -> Option<Self::Body> {
-        Some(handle.into())
+    async fn body(&self, key: &Key, handle: Self::Handle, part: Option<ByteRange>) -> Option<Self::Body> {
+        let Some(part) = part else { return Some(handle.into()) };
+        glue::discard(&handle);
+        #[expect(clippy::cast_precision_loss, reason = "an object is far smaller than 2^53 bytes")]
+        let matched = glue::cache_part(&url(key), part.start as f64, part.end as f64).await.ok()?;
+        matched.is_object().then_some(matched)
     }
 
-    fn put(&self, key: PrimaryKey, meta: Meta, body: Self::Body) -> Self::Body {
-        let (Some(encoded), Ok(response)) = (meta.encode(), body.clone().dyn_into::<web_sys::Response>()) else {
+    fn put(&self, key: Key, meta: Meta, body: Self::Body) -> Self::Body {
+        let (Some(packed), Ok(response)) = (self.packed(&meta), body.clone().dyn_into::<web_sys::Response>()) else {
             return body;
         };
+        glue::cache_put(&self.context, &url(&key), &response, &packed, OBJECT_LIMIT).map_or(body, Into::into)
+    }
+
+    fn refresh(&self, key: Key, meta: Meta, handle: &Self::Handle) {
+        if let Some(packed) = self.packed(&meta) {
+            // Where it fails what is stored stays as it was.
+            let _ = glue::cache_refresh(&self.context, &url(&key), handle, &packed);
+        }
+    }
+
+    fn mark(&self, key: Key, mark: Mark) {
+        let mut packed = String::with_capacity(128);
+        add(&mut packed, META, &mark.encode());
+        add(&mut packed, "cache-control", "public, max-age=31536000");
+        // Without it what it leads to is not found, which is a miss.
+        let _ = glue::cache_mark(&self.context, &url(&key), &packed);
+    }
+
+    async fn remove(&self, key: &Key) {
+        if let Err(error) = glue::cache_delete(&url(key)).await {
+            worker::console_error!("cache delete: {error:?}");
+        }
+    }
+}
+
+impl Runtime {
+    /// The header section under which an answer is kept; `None` where it is too large to be one.
+    fn packed(&self, meta: &Meta) -> Option<String> {
+        let encoded = meta.encode()?;
         let mut packed = String::with_capacity(encoded.len() + 128);
         add(&mut packed, META, &encoded);
-        add(&mut packed, "cache-control", &format!("public, max-age={}", meta.ttl(self.now())));
-        if let Some(coding) = cache::Fields::single(&meta, "content-encoding") {
+        let keep = meta.keep(self.now(), &self.settings());
+        add(&mut packed, "cache-control", &format!("public, max-age={}", keep.min(31_536_000)));
+        if let Some(coding) = cache::Fields::single(meta, "content-encoding") {
             add(&mut packed, "content-encoding", coding);
         }
-        glue::cache_put(&self.context, &url(&key), &response, &packed, OBJECT_LIMIT).map_or(body, Into::into)
+        Some(packed)
     }
 }
 
 /// The store's name for a key. No client's request is looked up under another, so it can't be reached from outside.
-fn url(key: &PrimaryKey) -> String {
-    let (authority, target) = key.parts();
-    format!("https://{authority}/.edge-cache/{}{target}", meta::VERSION)
+fn url(key: &Key) -> String {
+    let origin = key.origin();
+    let (scheme, authority) = origin.split_once("://").unwrap_or(("https", origin));
+    let version = meta::VERSION;
+    if key.as_str().contains('\n') {
+        let mut digest = String::with_capacity(64);
+        for byte in Sha256::digest(key.as_str()) {
+            // Writing to a String does not fail.
+            let _ = write!(digest, "{byte:02x}");
+        }
+        return format!("https://{authority}/.edge-cache/{version}/below/{digest}");
+    }
+    format!("https://{authority}/.edge-cache/{version}/{scheme}{}", key.target())
 }
 
 impl Host for Runtime {
     type Request = Request;
+    type Upload = web_sys::ReadableStream;
     type Fields = Lines;
 
     const CACHE: &'static str = "edge";
@@ -135,15 +205,79 @@ impl Host for Runtime {
         u64::from(OBJECT_LIMIT)
     }
 
+    fn settings(&self) -> Settings {
+        Settings::default()
+    }
+
+    fn sequence(&self) -> u64 {
+        0
+    }
+
+    fn verdict(&self, _key: &Key, _stored: &Meta) -> Verdict {
+        Verdict::Valid
+    }
+
+    fn invalidate_groups(&self, _origin: &str, _groups: Vec<String>) {}
+
+    fn again(&self, request: &Request) -> Request {
+        Request {
+            fields: request.fields.clone(),
+            method: request.method.clone(),
+            scheme: request.scheme.clone(),
+            authority: request.authority.clone(),
+            target: request.target.clone(),
+            visitor: request.visitor,
+        }
+    }
+
+    async fn fetch(&self, errand: Errand<Self>) -> Fetched<Self> {
+        // What another request waits for may not be awaited here, so each goes by itself.
+        fetch::run(self, errand).await
+    }
+
+    fn fetch_later(&self, errand: Errand<Self>) {
+        thread_local!(static BEGUN: RefCell<HashSet<Key>> = RefCell::default());
+        let key = errand.exchange.key();
+        if !BEGUN.with_borrow_mut(|begun| begun.insert(key.clone())) {
+            return;
+        }
+        let runtime = self.clone();
+        let fetched = future_to_promise(async move {
+            let fetched = fetch::run(&runtime, errand).await;
+            BEGUN.with_borrow_mut(|begun| begun.remove(&key));
+            if let Fetched::Answer { answer, .. } = fetched {
+                glue::discard(&answer.body);
+            }
+            Ok(JsValue::UNDEFINED)
+        });
+        glue::wait_until(&self.context, &fetched);
+    }
+
     async fn asset(&self, _exchange: &Exchange, _request: &Request) -> Option<Answer<Lines, JsValue>> {
         // Cloudflare has served those before the Worker runs; what comes here is a miss.
         None
     }
 
-    async fn forward(&self, exchange: &Exchange, request: Request) -> Result<Answer<Lines, JsValue>, Problem> {
+    async fn forward(
+        &self,
+        exchange: &Exchange,
+        request: Request,
+        upload: Option<web_sys::ReadableStream>,
+        conditions: Conditions,
+        spare: bool,
+    ) -> Result<Answer<Lines, JsValue>, Problem> {
+        let own = matches!(conditions, Conditions::Own(_));
         // The trace that goes on is ours; a second line of it would be none (W3C Trace Context section 3.2).
-        let mut packed =
-            request.fields.pack(|name| name != header::TRACEPARENT && onward::passes(&request.fields, name));
+        let mut packed = request.fields.pack(|name| {
+            name != header::TRACEPARENT
+                && !(own && matches!(name, "if-none-match" | "if-modified-since"))
+                && onward::passes(&request.fields, name)
+        });
+        if let Conditions::Own(conditions) = &conditions {
+            for (name, value) in conditions {
+                add(&mut packed, name, value);
+            }
+        }
         let facts = exchange.facts().to_string();
         let signed = self.key.sign(
             &Message {
@@ -163,9 +297,14 @@ impl Host for Runtime {
             add(&mut packed, "upgrade", "websocket");
         }
         let url = format!("{}://{}{}", request.scheme, request.authority, exchange.target.as_str());
-        let patience = if request.js.body().is_some() { 0 } else { PATIENCE };
-        let came =
-            glue::forward(&request.js, &url, &packed, patience).await.map_err(|_| Problem::GatewayUnreachable)?;
+        let patience = match () {
+            () if upload.is_some() => 0,
+            () if spare => LITTLE_PATIENCE,
+            () => PATIENCE,
+        };
+        let came = glue::forward(&request.method, &upload.map_or(JsValue::NULL, Into::into), &url, &packed, patience)
+            .await
+            .map_err(|_| Problem::GatewayUnreachable)?;
         let response: web_sys::Response = came.dyn_into().map_err(|status: JsValue| match status.as_f64() {
             Some(504.0) => Problem::GatewayTimeout,
             _ => Problem::GatewayUnreachable,

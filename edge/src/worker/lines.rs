@@ -12,6 +12,7 @@ struct Line {
 }
 
 /// A header section in one string.
+#[derive(Clone)]
 pub(super) struct Lines {
     text: String,
     lines: Vec<Line>,

@@ -8,7 +8,7 @@ mod host;
 mod lines;
 
 use std::cell::RefCell;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use contract::signature::{Key, Keys};
 use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
@@ -28,12 +28,13 @@ const MAX_TARGET: usize = 8 << 10;
 pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Result<web_sys::Response, JsValue> {
     Context::new(context.clone().unchecked_into()).pass_through_on_exception();
     let runtime = host::Runtime { key: key(&env)?, context };
-    let request = host::Request::new(request);
+    let (upload, request) = (request.body(), host::Request::new(&request));
     let started = runtime.now();
     let method: Box<str> = request.method().into();
     let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
         Ok(exchange) => {
-            let answered = pipeline::answer(&runtime, &exchange, request).await;
+            let exchange = Arc::new(exchange);
+            let answered = pipeline::answer(&runtime, &exchange, request, upload).await;
             (
                 answered.answer,
                 answered.phase,

@@ -121,11 +121,14 @@ pub struct Cache {
     pub size: Size,
     /// Bytes of one entry's body; a larger answer is passed on without being stored.
     pub object: Size,
+    /// How long a stored answer may stand in for an app that fails, after it has gone stale; an answer's own `stale-if-error` goes
+    /// before.
+    pub stale: Span,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { size: Size(128 << 20), object: Size(8 << 20) }
+        Self { size: Size(128 << 20), object: Size(8 << 20), stale: Span(Duration::from_secs(7 * 86_400)) }
     }
 }
 

@@ -70,11 +70,6 @@ impl Download {
         alarm.as_mut().poll(cx)
     }
 
-    /// Whether it was ended by us, and lacks what would have come.
-    pub(crate) const fn was_ended(&self) -> bool {
-        self.ended
-    }
-
     pub(crate) fn is_end_stream(&self) -> bool {
         self.incoming.is_end_stream()
     }

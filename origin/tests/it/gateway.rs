@@ -28,13 +28,14 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// On one core, before `app`, which is a value of the configuration; `more` is put before the site.
+    /// On one core, where `more` does not say otherwise, before `app`, which is a value of the configuration; `more` is put before
+    /// the site.
     pub(crate) fn before(app: &str, more: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let file = folder.path().join("origin.toml");
-        let text = format!(
-            "listen.http = [\"127.0.0.1:0\"]\nlisten.cores = 1\n{more}\n[[site]]\nhosts = [\"*\"]\napp = {app}\n"
-        );
+        let cores = if more.contains("listen.cores") { "" } else { "listen.cores = 1" };
+        let text =
+            format!("listen.http = [\"127.0.0.1:0\"]\n{cores}\n{more}\n[[site]]\nhosts = [\"*\"]\napp = {app}\n");
         std::fs::write(&file, text).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_origin"));
         command.args(["serve", "--config"]).arg(&file);

@@ -4,6 +4,7 @@ mod activation;
 mod admin;
 mod app;
 mod balance;
+mod collapse;
 mod compress;
 mod drain;
 mod faults;

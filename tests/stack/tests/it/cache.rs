@@ -76,7 +76,6 @@ async fn a_public_page_is_a_hit(site: &Site) {
 async fn what_is_never_stored(site: &Site) {
     for query in [
         "never",
-        "never&cc=max-age=60",
         "never&cc=public",
         "never&cc=public,max-age=0",
         "never&cc=public,max-age=60,private",
@@ -84,13 +83,11 @@ async fn what_is_never_stored(site: &Site) {
         "never&cc=public,max-age=60,no-cache",
         "never&cc=public,s-maxage=0,max-age=60",
         "never&cc=public,max-age=60&set-cookie=a%3Db",
-        "never&cc=public,max-age=60&vary=hx-request",
         "never&cc=public,max-age=60&vary=*",
         "never&cc=public,max-age=60&age=60",
-        "never&cc=public,max-age=60&age=x",
-        "never&cc=public,max-age=60&status=404",
-        "never&cc=public,max-age=60&status=500",
-        "never&expires=Thu,%2001%20Jan%202099%2000:00:00%20GMT",
+        "never&cc=max-age=60&cdn-cc=no-store",
+        "never&cc=max-age=60&status=206",
+        "never&expires=0",
     ] {
         for render in 1..=2 {
             let answer = site.fetch(&format!("/cache?{query}")).await;
@@ -103,17 +100,17 @@ async fn what_is_never_stored(site: &Site) {
 async fn a_request_that_is_ones_own_is_not_stored(site: &Site) {
     for (name, value, why) in [
         ("authorization", "Bearer x", "authorization"),
-        ("range", "bytes=0-1", "range"),
+        ("cookie", "session=1", "cookie"),
         ("cache-control", "no-store", ""),
     ] {
-        let query = format!("cc=public,max-age=60&own={why}");
+        let query = format!("cc=max-age=60&own={why}");
         let path = format!("/cache?{query}");
         for render in 1..=2 {
             let answer = send(site.get(&path).header(name, value)).await;
             assert_eq!(answer.field("demo-render"), render.to_string(), "{name}");
             match why {
                 "" => assert!(said(&answer).ends_with("fwd=request"), "{}", answer.head()),
-                _ => assert!(said(&answer).ends_with(&format!("fwd=bypass; detail={why}")), "{}", answer.head()),
+                _ => assert!(said(&answer).ends_with(&format!("fwd=uri-miss; detail={why}")), "{}", answer.head()),
             }
         }
         // Nor is it answered from what others have stored.
@@ -166,9 +163,9 @@ async fn what_the_client_holds_is_not_sent_again(site: &Site) {
     let query = "cc=public,max-age=60&etag=%22v1%22&held";
     let path = format!("/cache?{query}");
     let with = |tag: &'static str| site.get(&path).header("if-none-match", tag);
-    // Nothing is stored yet: the app decides.
+    // Nothing is stored yet: the whole is asked for, and the client needs to hear no more than that it has it.
     let asked = send(with("\"v1\"")).await;
-    assert_eq!((asked.status, asked.field("demo-render")), (304, "1"));
+    assert_eq!((asked.status, asked.field("demo-render"), asked.body.len()), (304, "1", 0), "{}", asked.head());
     let stored = hit(site, &path).await;
     for tag in ["\"v1\"", "W/\"v1\"", "\"v0\", \"v1\"", "*"] {
         let held = send(with(tag)).await;
@@ -178,9 +175,9 @@ async fn what_the_client_holds_is_not_sent_again(site: &Site) {
     }
     for tag in ["\"v0\"", "v1", "\"v1"] {
         let sent = send(with(tag)).await;
-        assert_eq!((sent.status, sent.text(), is_hit(&sent)), (200, "render 2\n", true), "{tag}");
+        assert_eq!((sent.status, sent.text(), is_hit(&sent)), (200, "render 1\n", true), "{tag}");
     }
-    assert_eq!(site.renders(query).await, 2);
+    assert_eq!(site.renders(query).await, 1);
 }
 
 async fn head_is_answered_from_a_stored_get(site: &Site) {

@@ -13,6 +13,7 @@ mod own;
 mod raw;
 mod site;
 
+mod always_on;
 mod assets;
 mod bounds;
 mod cache;
@@ -36,6 +37,7 @@ fn main() -> std::process::ExitCode {
         requests::CASES,
         paths::CASES,
         cache::CASES,
+        always_on::CASES,
         assets::CASES,
         streams::CASES,
         bounds::CASES,

@@ -19,7 +19,7 @@ use crate::parts::Size;
 use crate::peer::{Peer, Proxy, Running, free_addresses, mortal};
 use crate::pingora;
 
-const REMEDY: &str = "Install it (on Debian: `apt install nginx haproxy caddy nghttp2-client cmake`), or choose with --only what is there.";
+const REMEDY: &str = "Install it (on Debian: `apt install nginx haproxy caddy varnish nghttp2-client cmake`), or choose with --only what is there.";
 
 /// Everything but the proxies. Fields are dropped in this order.
 pub(crate) struct Ground {
@@ -54,6 +54,7 @@ impl Ground {
                 Proxy::Nginx => nginx.clone(),
                 Proxy::Haproxy => find("haproxy", "haproxy")?,
                 Proxy::Caddy => find("caddy", "caddy")?,
+                Proxy::Varnish => find("varnishd", "varnish")?,
                 Proxy::Pingora => match find("cmake", "cmake").and_then(|_| pingora::build(&root, progress)) {
                     Ok(program) => program,
                     Err(error) => {
@@ -110,6 +111,8 @@ impl Ground {
             let filled = [
                 ("@DIR@", path(&folder)),
                 ("@APP@", self.app.to_string()),
+                ("@APP_HOST@", self.app.ip().to_string()),
+                ("@APP_PORT@", self.app.port().to_string()),
                 ("@HTTP@", http.to_string()),
                 ("@HTTPS@", https.to_string()),
                 ("@CERT@", path(&files.cert)),
@@ -134,6 +137,10 @@ impl Ground {
                 command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&config);
                 command.env("GOMAXPROCS", "2").env("XDG_DATA_HOME", &folder).env("XDG_CONFIG_HOME", &folder);
             }
+            Proxy::Varnish => {
+                command.args(["-F", "-s", "malloc,256m", "-p", "thread_pools=2", "-n"]).arg(folder.join("work"));
+                command.args(["-a", &http.to_string(), "-f"]).arg(&config);
+            }
             Proxy::Pingora => {
                 log = folder.join("pingora.log");
                 command.args([http, https, self.app].map(|a| a.to_string()));
@@ -142,7 +149,9 @@ impl Ground {
         }
         let mut running =
             Running::start(&mut command, &folder.join("output"), folder.join("errors")).map_err(failed)?;
-        running.listens(&[http, https]).map_err(|e| format!("{} {e}", proxy.name()))?;
+        let addresses = [http, https];
+        let addresses = if proxy.has_tls() { &addresses[..] } else { &addresses[..1] };
+        running.listens(addresses).map_err(|e| format!("{} {e}", proxy.name()))?;
         Ok(Peer { proxy, running, http, https, log })
     }
 
@@ -181,6 +190,7 @@ impl Ground {
             let version = match proxy {
                 Proxy::Origin | Proxy::OriginSigned => said(program, "--version"),
                 Proxy::Nginx | Proxy::Haproxy => said(program, "-v"),
+                Proxy::Varnish => said(program, "-V"),
                 Proxy::Caddy => said(program, "version"),
                 Proxy::Pingora => pingora::version(&Toolchain::workspace()),
             };

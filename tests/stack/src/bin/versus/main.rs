@@ -51,7 +51,7 @@ struct Arguments {
         value_enum,
         value_delimiter = ',',
         value_name = "PART,…",
-        default_value = "cpu,memory,latency,idle,http2"
+        default_value = "cpu,memory,latency,idle,http2,hits"
     )]
     parts: Vec<Part>,
     /// Rounds of each, after one to warm up

@@ -28,6 +28,8 @@ const OPEN_LOOP: Duration = Duration::from_secs(4);
 /// How long an access-log line may take to be in its file.
 const LINE: Duration = Duration::from_secs(5);
 const MIB: f64 = 1_048_576.0;
+/// Entries of which the memory is measured.
+const ENTRIES: usize = 20_000;
 
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,6 +44,8 @@ pub(crate) enum Part {
     Idle,
     /// HTTP/2 over few connections: CPU, throughput, and how evenly threads are used
     Http2,
+    /// Answers from the cache: CPU per hit, and memory per entry
+    Hits,
 }
 
 /// The size of the app's answers.
@@ -64,6 +68,11 @@ impl Size {
             Self::Kib64 => "64k",
             Self::Mib1 => "1m",
         }
+    }
+
+    /// Where the app says that it may be stored.
+    fn storable(self) -> String {
+        format!("/hit/{}", self.file())
     }
 
     fn path(self) -> String {
@@ -154,11 +163,16 @@ impl Bench<'_> {
             Part::Latency => self.latency(),
             Part::Idle => self.idle(),
             Part::Http2 => self.http2(),
+            Part::Hits => self.hits(),
         }
     }
 
     fn start_all(&self) -> Result<Vec<Peer>, String> {
-        self.proxies.iter().map(|proxy| self.start(*proxy)).collect()
+        self.proxies.iter().filter(|proxy| proxy.is_proxy()).map(|proxy| self.start(*proxy)).collect()
+    }
+
+    fn proxies(&self) -> Vec<Proxy> {
+        self.proxies.iter().copied().filter(|proxy| proxy.is_proxy()).collect()
     }
 
     fn start(&self, proxy: Proxy) -> Result<Peer, String> {
@@ -224,7 +238,7 @@ impl Bench<'_> {
 
     fn memory(&mut self) -> Result<(), String> {
         for size in self.sizes.clone() {
-            for proxy in self.proxies.clone() {
+            for proxy in self.proxies() {
                 // A fresh one each time: what was once taken is hardly ever given back.
                 let peer = self.start(proxy)?;
                 let name = format!("TLS, {}, {CONNECTIONS} connections", size.name());
@@ -287,7 +301,7 @@ impl Bench<'_> {
 
     fn idle(&mut self) -> Result<(), String> {
         let runtime = runtime()?;
-        for proxy in self.proxies.clone() {
+        for proxy in self.proxies() {
             let peer = self.start(proxy)?;
             let (size, count) = (Size::Kib1, self.idle);
             let name = format!("{count} idle TLS connections");
@@ -350,6 +364,88 @@ impl Bench<'_> {
         }
         Ok(())
     }
+}
+
+impl Bench<'_> {
+    /// The same answers, from each one's cache.
+    fn hits(&mut self) -> Result<(), String> {
+        let caches: Vec<Proxy> = self.proxies.iter().copied().filter(|proxy| proxy.has_cache()).collect();
+        let peers = caches.iter().map(|proxy| self.start(*proxy)).collect::<Result<Vec<_>, _>>()?;
+        let sizes: Vec<Size> = self.sizes.iter().copied().filter(|size| *size != Size::Mib1).collect();
+        for round in 0..=self.rounds {
+            for tls in [false, true] {
+                for size in sizes.clone() {
+                    let name = format!("a hit, {}, {}", if tls { "TLS" } else { "clear text" }, size.name());
+                    let requests = size.requests(self.quick);
+                    for peer in peers.iter().filter(|peer| peer.proxy.has_tls() || !tls) {
+                        let load = H2load {
+                            url: &peer.url(tls, &size.storable()),
+                            fields: &[],
+                            requests,
+                            connections: CONNECTIONS,
+                            streams: None,
+                            length: size.bytes(),
+                        };
+                        let before = Used::of(peer);
+                        match load.run(&self.ground.h2load) {
+                            // The first round warms up.
+                            Ok(_) if round == 0 => {}
+                            Ok(_) => {
+                                let used = before.until_now(peer).micros_per(requests);
+                                self.sample((&name, "µs CPU/request"), true, peer.proxy.name(), used);
+                            }
+                            Err(error) => self.failed(&name, peer, &error),
+                        }
+                    }
+                }
+            }
+            eprintln!("versus   hits: round {round} of {}", self.rounds);
+        }
+        self.entries(&caches)
+    }
+
+    /// What an entry takes: the memory of a fresh process before and after it has stored many.
+    fn entries(&mut self, caches: &[Proxy]) -> Result<(), String> {
+        let runtime = runtime()?;
+        let count = if self.quick { 100 } else { ENTRIES };
+        for proxy in caches {
+            let peer = self.start(*proxy)?;
+            let link = self.ground.link(&peer, false)?;
+            let path = Size::Kib1.storable();
+            runtime.block_on(ask(&link, &path, 0..100))?;
+            let before = memory(&peer.running.family());
+            let name = format!("{count} entries of 1 KiB");
+            match runtime.block_on(ask(&link, &path, 100..100 + count)) {
+                Ok(()) => {
+                    let after = memory(&peer.running.family());
+                    #[expect(clippy::cast_precision_loss, reason = "thousands of entries, megabytes")]
+                    let each = after.proportional.saturating_sub(before.proportional) as f64 / 1024.0 / count as f64;
+                    self.sample((&name, "KiB (PSS) for each"), true, proxy.name(), each);
+                }
+                Err(error) => self.failed(&name, &peer, &error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks for so many different URLs, one after the other, on one connection.
+async fn ask(link: &Link, path: &str, numbers: std::ops::Range<usize>) -> Result<(), String> {
+    let io = TokioIo::new(link.connect().await?);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(|e| e.to_string())?;
+    let driver = tokio::spawn(connection);
+    for n in numbers {
+        let request = http::Request::get(format!("{path}?{n}")).header("host", link.address.to_string());
+        let request = request.body(Empty::<bytes::Bytes>::new()).map_err(|e| e.to_string())?;
+        sender.ready().await.map_err(|e| e.to_string())?;
+        let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
+        if response.status() != 200 {
+            return Err(format!("the answer is {}", response.status()));
+        }
+        response.into_body().collect().await.map_err(|e| e.to_string())?;
+    }
+    driver.abort();
+    Ok(())
 }
 
 /// CPU that a proxy's threads have used, in seconds.

@@ -26,6 +26,8 @@ pub(crate) enum Proxy {
     Haproxy,
     Caddy,
     Pingora,
+    /// Only as a cache, and only in clear text
+    Varnish,
 }
 
 impl Proxy {
@@ -38,6 +40,7 @@ impl Proxy {
             Self::Haproxy => "HAProxy",
             Self::Caddy => "Caddy",
             Self::Pingora => "Pingora",
+            Self::Varnish => "Varnish",
         }
     }
 
@@ -48,8 +51,24 @@ impl Proxy {
             Self::Nginx => Some(include_str!("../../../../peers/nginx.conf")),
             Self::Haproxy => Some(include_str!("../../../../peers/haproxy.cfg")),
             Self::Caddy => Some(include_str!("../../../../peers/Caddyfile")),
+            Self::Varnish => Some(include_str!("../../../../peers/varnish.vcl")),
             Self::Pingora => None,
         }
+    }
+
+    /// Whether it has a cache in memory.
+    pub(crate) const fn has_cache(self) -> bool {
+        !matches!(self, Self::Caddy | Self::Pingora | Self::OriginSigned)
+    }
+
+    /// Whether it is asked to be a proxy, too.
+    pub(crate) const fn is_proxy(self) -> bool {
+        !matches!(self, Self::Varnish)
+    }
+
+    /// Whether it speaks TLS.
+    pub(crate) const fn has_tls(self) -> bool {
+        self.is_proxy()
     }
 }
 

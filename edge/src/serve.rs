@@ -1,0 +1,73 @@
+//! An answer from the store: whole, in part, or only the word that the client has it already.
+
+use cache::range::{self, Asked};
+use cache::{Ask, Fields, Phase, validation};
+
+use crate::host::Host;
+use crate::locate::Entry;
+use crate::{Answer, FieldsMut};
+
+/// The fields of a request that decide about the form of its answer; kept when the request itself has gone on.
+pub(crate) type Form = Vec<(&'static str, Box<[u8]>)>;
+
+/// Takes them from a request.
+pub(crate) fn form(request: &(impl Fields + ?Sized)) -> Form {
+    const NAMES: [&str; 4] = ["if-none-match", "if-modified-since", "if-range", "range"];
+    request
+        .iter()
+        .filter_map(|(name, value)| NAMES.iter().find(|known| **known == name).map(|known| (*known, value.into())))
+        .collect()
+}
+
+/// Answers from an entry; `None` where the store has dropped its body since.
+pub(crate) async fn entry<H: Host>(
+    host: &H,
+    ask: &Ask,
+    form: &Form,
+    entry: Entry<H::Handle>,
+    phase: Phase,
+) -> Option<(Answer<H::Fields, H::Body>, Phase)> {
+    let Entry { key, meta, handle } = entry;
+    let mut fields = H::Fields::of_meta(&meta);
+    fields.set("age", &meta.age(host.now()).to_string());
+    let whole = meta.status() == 200;
+    if whole && !form.is_empty() {
+        if validation::not_modified(&form[..], &*meta, meta.received()) {
+            return Some((not_modified(host, fields), phase));
+        }
+        if !ask.head
+            && let Some(length) = meta.length()
+            && validation::range_holds(&form[..], &*meta)
+        {
+            match range::asked(&form[..], length) {
+                Asked::Whole => {}
+                Asked::Unsatisfiable => {
+                    strip_content(&mut fields);
+                    fields.set("content-range", &format!("bytes */{length}"));
+                    return Some((Answer { status: 416, fields, body: host.text(String::new()) }, phase));
+                }
+                Asked::Part(part) => {
+                    fields
+                        .set("content-range", &format!("bytes {}-{}/{length}", part.start, part.end.saturating_sub(1)));
+                    fields.set("content-length", &part.len().to_string());
+                    let body = host.body(&key, handle, Some(part)).await?;
+                    return Some((Answer { status: 206, fields, body }, phase));
+                }
+            }
+        }
+    }
+    let body = if ask.head { host.text(String::new()) } else { host.body(&key, handle, None).await? };
+    Some((Answer { status: meta.status(), fields, body }, phase))
+}
+
+/// 304, without the fields that describe a body (RFC 9110 section 15.4.5).
+pub(crate) fn not_modified<H: Host>(host: &H, mut fields: H::Fields) -> Answer<H::Fields, H::Body> {
+    strip_content(&mut fields);
+    Answer { status: 304, fields, body: host.text(String::new()) }
+}
+
+fn strip_content(fields: &mut impl FieldsMut) {
+    for name in ["content-length", "content-type", "content-encoding", "content-language", "content-range"] {
+        fields.remove(name);
+    }
+}
