@@ -22,22 +22,32 @@ macro_rules! conformance {
 }
 
 mod age;
+mod conditional;
 mod control_request;
 mod control_response;
 mod control_syntax;
 mod expires;
 mod freshness;
 mod heuristic;
+mod partial;
+mod stale;
 mod status;
+mod validation;
+mod vary;
 
 /// All areas.
 pub(crate) const AREAS: &[&[crate::runner::Case]] = &[
     age::CASES,
+    conditional::CASES,
     control_request::CASES,
     control_response::CASES,
     control_syntax::CASES,
     expires::CASES,
     freshness::CASES,
     heuristic::CASES,
+    partial::CASES,
+    stale::CASES,
     status::CASES,
+    validation::CASES,
+    vary::CASES,
 ];
