@@ -120,7 +120,9 @@ pub(crate) async fn answer(
     };
     match part {
         Some(part) => part.play(wire).await,
-        None => Ok(Response::builder().header(header::CACHE_CONTROL, "no-store").body(Body::empty()).unwrap_or_default()),
+        None => {
+            Ok(Response::builder().header(header::CACHE_CONTROL, "no-store").body(Body::empty()).unwrap_or_default())
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Conditional requests of clients, answered from what is stored or from what comes (RFC 9111 section 4.3.2, RFC 9110 section 13).
 
-use super::step::{Reply, DAY, ago, cc, get, head, ok, stale, status};
+use super::step::{DAY, Reply, ago, cc, get, head, ok, stale, status};
 
 fn tagged(tag: &str) -> Reply {
     cc("max-age=60").with("etag", tag)

@@ -1,6 +1,6 @@
 //! Explicit lifetimes: max-age and s-maxage (RFC 9111 sections 4.2.1, 5.2.2.1 and 5.2.2.10).
 
-use super::step::{ahead, ago, cc, get, ok};
+use super::step::{ago, ahead, cc, get, ok};
 
 conformance! {
     nothing_said_is_not_reused "RFC 9111 section 3" => [

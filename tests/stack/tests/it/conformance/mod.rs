@@ -22,32 +22,48 @@ macro_rules! conformance {
 }
 
 mod age;
+mod cache_status;
 mod conditional;
 mod control_request;
 mod control_response;
 mod control_syntax;
+mod credentials;
 mod expires;
+mod fields;
 mod freshness;
+mod groups;
 mod heuristic;
+mod invalidation;
+mod method;
 mod partial;
+mod search;
 mod stale;
 mod status;
+mod targeted;
 mod validation;
 mod vary;
 
 /// All areas.
 pub(crate) const AREAS: &[&[crate::runner::Case]] = &[
     age::CASES,
+    cache_status::CASES,
     conditional::CASES,
     control_request::CASES,
     control_response::CASES,
     control_syntax::CASES,
+    credentials::CASES,
     expires::CASES,
+    fields::CASES,
     freshness::CASES,
+    groups::CASES,
     heuristic::CASES,
+    invalidation::CASES,
+    method::CASES,
     partial::CASES,
+    search::CASES,
     stale::CASES,
     status::CASES,
+    targeted::CASES,
     validation::CASES,
     vary::CASES,
 ];

@@ -8,7 +8,11 @@ fn digits() -> Reply {
 
 /// The first bytes.
 fn part() -> Reply {
-    status(206).with("cache-control", "max-age=60").with("etag", "\"v1\"").with("content-range", "bytes 0-3/10").body("0123")
+    status(206)
+        .with("cache-control", "max-age=60")
+        .with("etag", "\"v1\"")
+        .with("content-range", "bytes 0-3/10")
+        .body("0123")
 }
 
 conformance! {

@@ -109,7 +109,8 @@ impl Play<'_> {
                 (Ok(answer), false) => answer,
             };
             let head = answer.head();
-            let wrong = |what: String| format!("{what}\n{}{head}{}", received(&seen), String::from_utf8_lossy(&answer.body));
+            let wrong =
+                |what: String| format!("{what}\n{}{head}{}", received(&seen), String::from_utf8_lossy(&answer.body));
             match (step.reach, reached) {
                 (Reach::No, true) => return Err(wrong("the app was asked".to_owned())),
                 (Reach::Yes, false) => return Err(wrong("the app was not asked".to_owned())),
