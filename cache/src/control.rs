@@ -51,7 +51,7 @@ impl Control {
                 continue;
             };
             list_members(line).for_each(|member| control.member(member));
-            if line.bytes().filter(|b| *b == b'"').count() % 2 == 1 {
+            if leaves_a_quote_open(line) {
                 // A quoted string that does not end must not swallow what comes after it.
                 line.split(',').for_each(|member| control.member(member.trim_matches([' ', '\t'])));
             }
@@ -113,6 +113,20 @@ impl Control {
     }
 }
 
+/// Whether a quoted string (RFC 9110 section 5.6.4) does not end in the line that it begins in.
+fn leaves_a_quote_open(line: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for b in line.bytes() {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    quoted
+}
+
 /// The most that delta-seconds are taken for (RFC 9111 section 1.2.2).
 pub(crate) const FOREVER: u64 = 1 << 31;
 
@@ -165,6 +179,8 @@ mod tests {
         assert_eq!(of("max-age=99999999999999999999999").max_age, Some(FOREVER));
         assert!(of("no-cache=\"\"").no_cache && of("private=").private);
         assert!(of("public, x=\"y, no-store").no_store, "an open quote hides nothing");
+        assert!(of(r#"public, x="y\", no-store"#).no_store, "nor does one whose end is escaped");
+        assert!(!of(r#"x="y\", no-store, z", max-age=60"#).no_store, "an escaped quote is within the string");
         assert!(Control::of(&[("cache-control", &b"max-age=60, \xff"[..])][..]).no_store);
     }
 

@@ -28,6 +28,7 @@ mod objects;
 mod pages;
 mod renders;
 mod saboteur;
+mod script;
 mod server;
 mod session;
 mod site;
@@ -80,6 +81,7 @@ struct Shared {
     renders: renders::Renders,
     counts: counts::Counts,
     lab_counts: counts::Counts,
+    scripts: script::Scripts,
     deliveries: webhooks::Deliveries,
 }
 
@@ -94,6 +96,7 @@ impl Demo {
                 renders: renders::Renders::default(),
                 counts: counts::Counts::default(),
                 lab_counts: counts::Counts::default(),
+                scripts: script::Scripts::default(),
                 deliveries: webhooks::Deliveries::default(),
             }),
         }
@@ -150,6 +153,9 @@ impl Demo {
             .route("/echo/{*rest}", any(lab::echo))
             .route("/bytes/{length}", get(lab::bytes))
             .route("/cache", any(cache_lab::answer))
+            .route("/script/{id}", get(script::seen).put(script::program))
+            .route("/scripted/{id}", any(script::answer))
+            .route("/scripted/{id}/{*rest}", any(script::answer))
             .route("/healthz", get(async || "ok\n"))
             .route("/counts", get(counts::report))
             .route("/counts/reset", post(counts::reset))

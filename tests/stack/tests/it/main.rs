@@ -18,6 +18,7 @@ mod assets;
 mod bounds;
 mod cache;
 mod certificates;
+mod conformance;
 mod errors;
 mod files;
 mod health;
@@ -33,7 +34,7 @@ mod trust;
 mod webhooks;
 
 fn main() -> std::process::ExitCode {
-    runner::run(&[
+    let own: &[&[runner::Case]] = &[
         requests::CASES,
         paths::CASES,
         cache::CASES,
@@ -52,5 +53,6 @@ fn main() -> std::process::ExitCode {
         health::CASES,
         webhooks::CASES,
         snapshots::CASES,
-    ])
+    ];
+    runner::run(&[own, conformance::AREAS].concat())
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(modules: &[&'static [Case]]) -> ExitCode {
     let mut trials = Vec::new();
     for host in [Host::Native, Host::Worker] {
         for case in modules.iter().copied().flatten().filter(|case| case.hosts.contains(&host)) {
-            let module = case.module.rsplit("::").next().unwrap_or_default();
+            let module = case.module.split_once("::").map_or("", |(_, module)| module);
             let name = format!("{}::{module}::{}", host.as_str(), case.name);
             let (runtime, sites) = (Arc::clone(&runtime), Arc::clone(&sites));
             trials.push(Trial::test(name, move || runtime.block_on(run_one(&sites, host, case))));

@@ -86,6 +86,11 @@ impl Site {
         send(self.client.get(format!("{}{path}", self.stack.addresses.app))).await
     }
 
+    /// PUT straight to the app.
+    pub(crate) async fn tell_app(&self, path: &str, json: &impl serde::Serialize) -> Answer {
+        send(self.client.put(format!("{}{path}", self.stack.addresses.app)).json(json)).await
+    }
+
     /// How often the app has answered `/cache?query`, which it counts by the whole query.
     pub(crate) async fn renders(&self, query: &str) -> u64 {
         self.ask_app(&format!("/cache?{query}")).await.field("demo-render").parse::<u64>().expect("a number") - 1
