@@ -133,7 +133,13 @@ pub async fn run<H: Host>(host: &H, errand: Errand<H>) -> Fetched<H> {
     let (mut answer, sharing, refusal) = store(host, &ask, answer, times, sequence, place);
     let said = refusal.filter(|_| !ask.head);
     let phase = Phase::Forwarded { why, status: None, stored: refusal.is_none(), collapsed: false, refusal: said };
-    if took_over && answer.status == 200 && validation::not_modified(&form[..], &answer.fields, times.received) {
+    // A date to compare with is only what the next hop gives as one (RFC 9110 section 13.1.3).
+    let comparable = form.iter().any(|(name, _)| *name == "if-none-match") || answer.fields.has("last-modified");
+    if took_over
+        && comparable
+        && answer.status == 200
+        && validation::not_modified(&form[..], &answer.fields, times.received)
+    {
         answer = serve::not_modified(host, answer.fields);
     }
     Fetched::Answer { answer, phase, sharing }

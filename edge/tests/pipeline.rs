@@ -364,6 +364,15 @@ fn a_304_freshens_what_is_stored_and_no_other() {
 }
 
 #[test]
+fn an_answer_without_a_date_of_change_is_sent() {
+    let world = World::answering(Ok(vec![("cache-control", "max-age=10")]));
+    let since = ("if-modified-since", "Wed, 14 Nov 2040 00:00:00 GMT");
+    assert_eq!(world.get("GET", "/a", &[since]).status, 200);
+    world.says(200, &[("last-modified", "Tue, 14 Nov 2023 00:00:00 GMT"), ("cache-control", "max-age=10")]);
+    assert_eq!(world.get("GET", "/b", &[since]).status, 304);
+}
+
+#[test]
 fn a_failing_origin_is_stood_in_for() {
     let world = World::answering(Ok(vec![("cache-control", "max-age=10"), ("etag", "\"a\"")]));
     world.get("GET", "/a", &[]);

@@ -7,7 +7,7 @@ fn grouped(groups: &str) -> Reply {
 }
 
 conformance! {
-    a_success_makes_its_group_invalid "RFC 9875 section 3" => [
+    a_success_makes_its_group_invalid "RFC 9875 section 3" on Native: "the Worker hears of it within 5 s" => [
         get().at("/a").reply(grouped("\"cg1\"")),
         get().at("/b").reply(grouped("\"other\", \"cg1\"")),
         post().reply(ok().with("cache-group-invalidation", "\"cg1\"")),
