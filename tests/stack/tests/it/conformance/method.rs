@@ -1,6 +1,6 @@
 //! Which methods are looked up and stored (RFC 9111 sections 2 and 4), and requests that share one answer.
 
-use super::step::{cc, get, head, method, ok};
+use super::step::{cc, get, head, method};
 
 conformance! {
     head_from_a_stored_get "RFC 9110 section 9.3.2" => [
