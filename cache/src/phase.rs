@@ -84,6 +84,11 @@ pub enum Phase {
         /// Seconds the entry stays fresh.
         ttl: i64,
     },
+    /// Answered from the store, and whether it has been purged is not known: nobody could be asked.
+    Unsure {
+        /// Seconds the entry stays fresh.
+        ttl: i64,
+    },
     /// Answered from the store, stale.
     Stale {
         /// Seconds it stays fresh: mostly not above 0.
@@ -118,7 +123,7 @@ impl Phase {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bypass(_) => "bypass",
-            Self::Hit { .. } => "hit",
+            Self::Hit { .. } | Self::Unsure { .. } => "hit",
             Self::Stale { .. } => "stale",
             Self::Forwarded { status: Some(304), .. } => "validated",
             Self::Forwarded { collapsed: true, .. } => "collapsed",
@@ -149,6 +154,7 @@ impl fmt::Display for Status<'_> {
         f.write_str(self.name)?;
         match self.phase {
             Phase::Hit { ttl } => write!(f, "; hit; ttl={ttl}"),
+            Phase::Unsure { ttl } => write!(f, "; hit; ttl={ttl}; detail=purge-unknown"),
             Phase::Stale { ttl, why } => write!(f, "; hit; ttl={ttl}; detail={}", why.as_str()),
             Phase::Bypass(Bypass::Method) => f.write_str("; fwd=method"),
             Phase::Bypass(Bypass::NoStore) => f.write_str("; fwd=request"),
@@ -184,6 +190,7 @@ mod tests {
     fn says_what_happened_in_the_words_of_rfc_9211() {
         let said = |p: Phase| p.status("edge").to_string();
         assert_eq!(said(Phase::Hit { ttl: 7 }), "edge; hit; ttl=7");
+        assert_eq!(said(Phase::Unsure { ttl: 7 }), "edge; hit; ttl=7; detail=purge-unknown");
         let stale = Phase::Stale { ttl: -3, why: Stale::WhileRevalidate };
         assert_eq!(said(stale), "edge; hit; ttl=-3; detail=stale-while-revalidate");
         assert_eq!(said(Phase::forwarded(Forwarded::VaryMiss)), "edge; fwd=vary-miss");

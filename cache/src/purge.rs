@@ -50,7 +50,8 @@ struct Mark {
 
 impl Mark {
     fn set(&mut self, sequence: u64, soft: bool) {
-        *(if soft { &mut self.soft } else { &mut self.hard }) = sequence;
+        let mark = if soft { &mut self.soft } else { &mut self.hard };
+        *mark = sequence.max(*mark);
     }
 
     fn verdict(self, since: u64) -> Verdict {
@@ -64,7 +65,19 @@ impl Mark {
     }
 }
 
-/// The purges that are remembered.
+/// A purge as one log tells another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purge {
+    /// Its number.
+    pub at: u64,
+    /// What it is about.
+    pub scope: Scope,
+    /// Whether what it matches may still be sent while a fresh answer is fetched.
+    pub soft: bool,
+}
+
+/// The purges that are remembered. Of each scope only the newest counts, so logs that learn the same purges, in whatever order and
+/// however often, say the same.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     newest: u64,
@@ -79,6 +92,13 @@ impl Log {
     /// How many scopes are remembered one by one; beyond, everything that is older counts as purged, which is always safe.
     pub const MOST: usize = 10_000;
 
+    /// A log that counts on from `sequence`. Numbers must never go back for those who follow a log, so that one which is not kept
+    /// anywhere begins with the time. What was before it does not know, so all that is older counts as purged.
+    #[must_use]
+    pub fn starting_at(sequence: u64) -> Self {
+        Self { newest: sequence, all: Mark { hard: sequence, soft: 0 }, ..Self::default() }
+    }
+
     /// The number of the newest purge; 0 before the first.
     #[must_use]
     pub fn newest(&self) -> u64 {
@@ -87,12 +107,57 @@ impl Log {
 
     /// Adds a purge; gives its number.
     pub fn add(&mut self, scope: &Scope, soft: bool) -> u64 {
+        let at = self.newest.saturating_add(1);
+        self.mark(at, scope, soft);
+        self.newest = at;
+        at
+    }
+
+    /// Takes over what another log has said [since](Self::since) the newest that is known here; `newest` is the other's.
+    pub fn learn(&mut self, purges: &[Purge], newest: u64) {
+        for purge in purges {
+            self.mark(purge.at, &purge.scope, purge.soft);
+        }
+        self.newest = newest.max(self.newest);
+    }
+
+    /// The purges above `after`, newest first, at most `most`. Where there are more, the oldest are told as one of everything.
+    #[must_use]
+    pub fn since(&self, after: u64, most: usize) -> Vec<Purge> {
+        let named = |map: &HashMap<Box<str>, Mark>, scope: fn(&str) -> Scope| {
+            map.iter().map(|(name, mark)| (scope(name), *mark)).collect::<Vec<_>>()
+        };
+        let mut marks = named(&self.urls, |url| Scope::Url(url.into()));
+        marks.extend(named(&self.tags, |tag| Scope::Tag(tag.into())));
+        marks.extend(named(&self.groups, |key| {
+            let (origin, name) = key.split_once(' ').unwrap_or_default();
+            Scope::Group { origin: origin.into(), name: name.into() }
+        }));
+        marks.extend(self.prefixes.iter().map(|(prefix, mark)| (Scope::Prefix(prefix.clone()), *mark)));
+        marks.push((Scope::All, self.all));
+        let mut purges: Vec<Purge> = marks
+            .into_iter()
+            .flat_map(|(scope, mark)| {
+                // A soft one that is older than a hard one says nothing more.
+                let soft = if mark.soft > mark.hard { mark.soft } else { 0 };
+                [Purge { at: mark.hard, scope: scope.clone(), soft: false }, Purge { at: soft, scope, soft: true }]
+            })
+            .filter(|purge| purge.at > after)
+            .collect();
+        purges.sort_unstable_by_key(|purge| std::cmp::Reverse(purge.at));
+        if let Some(at) = purges.get(most.saturating_sub(1)).filter(|_| purges.len() > most).map(|purge| purge.at) {
+            purges.truncate(most.saturating_sub(1));
+            purges.push(Purge { at, scope: Scope::All, soft: false });
+        }
+        purges
+    }
+
+    fn mark(&mut self, at: u64, scope: &Scope, soft: bool) {
         if self.urls.len() + self.tags.len() + self.groups.len() + self.prefixes.len() >= Self::MOST {
             let newest = self.newest;
             *self = Self { newest, ..Self::default() };
             self.all.hard = newest;
         }
-        self.newest = self.newest.saturating_add(1);
         let mark = match scope {
             Scope::Url(url) => self.urls.entry(url.clone()).or_default(),
             Scope::Tag(tag) => self.tags.entry(tag.clone()).or_default(),
@@ -108,8 +173,7 @@ impl Log {
                 }
             }
         };
-        mark.set(self.newest, soft);
-        self.newest
+        mark.set(at, soft);
     }
 
     /// What it says of an entry that a request for `key` has selected.
@@ -168,7 +232,7 @@ pub fn groups(fields: &(impl Fields + ?Sized), field: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Log, Scope, Verdict, groups};
+    use super::{Log, Purge, Scope, Verdict, groups};
     use crate::response::{Times, storable};
     use crate::{Ask, Key, Meta, Settings, Timestamp};
     use proptest::prelude::*;
@@ -221,12 +285,57 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_begins_late_takes_all_that_is_older_for_purged() {
+        let key = Key::new(true, "a", "/b?c");
+        let mut log = Log::starting_at(100);
+        assert_eq!((log.verdict(&key, &stored(99)), log.verdict(&key, &stored(100))), (Verdict::Gone, Verdict::Valid));
+        assert_eq!(log.add(&Scope::Tag("t".into()), true), 101);
+        assert_eq!(
+            (log.verdict(&key, &stored(0)), log.verdict(&key, &stored(100))),
+            (Verdict::Gone, Verdict::Doubtful)
+        );
+        let tag = Purge { at: 101, scope: Scope::Tag("t".into()), soft: true };
+        assert_eq!(log.since(100, 9), std::slice::from_ref(&tag));
+        let all = |at| Purge { at, scope: Scope::All, soft: false };
+        assert_eq!(log.since(0, 9), [tag, all(100)]);
+        assert_eq!(log.since(0, 1), [all(101)]);
+        assert!(log.since(101, 9).is_empty());
+    }
+
+    #[test]
     fn groups_are_strings() {
         assert_eq!(groups(&[("g", "\"a\""), ("g", "b, \"c\";d")][..], "g"), ["a", "c"]);
         assert!(groups(&[("g", "\"a\", &")][..], "g").is_empty());
     }
 
     proptest! {
+        /// A log that follows another, now and then, in parts and more than once, says what that one says as soon as it has caught up; and
+        /// what it is told in few words is never less.
+        #[test]
+        fn a_follower_says_the_same(
+            steps in prop::collection::vec((0usize..8, any::<bool>()), 1..60),
+            most in 1usize..80,
+            since in 90u64..170,
+        ) {
+            let key = Key::new(true, "a", "/b?c");
+            let (mut log, mut exact, mut brief) = (Log::starting_at(100), Log::default(), Log::default());
+            for (step, soft) in steps {
+                if let Some(scope) = scopes().get(step) {
+                    log.add(scope, soft);
+                } else {
+                    let again = exact.newest().saturating_sub(if soft { 3 } else { 0 });
+                    exact.learn(&log.since(again, usize::MAX), log.newest());
+                    brief.learn(&log.since(brief.newest(), most), log.newest());
+                }
+            }
+            exact.learn(&log.since(exact.newest(), usize::MAX), log.newest());
+            brief.learn(&log.since(brief.newest(), most), log.newest());
+            let stored = stored(since);
+            prop_assert_eq!(exact.newest(), log.newest());
+            prop_assert_eq!(exact.verdict(&key, &stored), log.verdict(&key, &stored));
+            prop_assert!(brief.verdict(&key, &stored) >= log.verdict(&key, &stored));
+        }
+
         /// Fetches leave and are stored, purges come between: what is served was asked for after every purge that matches it.
         #[test]
         fn nothing_from_before_a_purge_is_served(steps in prop::collection::vec((0usize..3, 0usize..5), 1..40)) {

@@ -12,6 +12,8 @@ pub const SIGNATURE: &str = "signature";
 pub const SIGNATURE_INPUT: &str = "signature-input";
 /// The gateway's mark on every answer that it makes or forwards. A 5xx without it comes from somewhere between.
 pub const GATEWAY: &str = "gateway";
+/// The number of the newest purge that the gateway knew when the request came, on every answer to the edge.
+pub const PURGE_SEQUENCE: &str = "purge-sequence";
 /// The app's hand-off to an object in a bucket; the gateway turns it into a redirect and never forwards it.
 pub const HANDOFF: &str = "handoff";
 /// RFC 9211.

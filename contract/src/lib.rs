@@ -33,6 +33,7 @@ pub mod client;
 pub mod facts;
 pub mod header;
 mod hex;
+pub mod news;
 pub mod problem;
 pub mod request_id;
 pub mod signature;

@@ -56,11 +56,22 @@ pub trait Host: Store + Sized {
     /// The number of the newest purge that this host knows of.
     fn sequence(&self) -> u64;
 
+    /// Hears of purges, where this host only follows them and has not for long: begins at once, and takes a short time. Whether what
+    /// it knows is recent.
+    fn hear(&self, _exchange: &Exchange) -> impl Future<Output = bool> {
+        std::future::ready(true)
+    }
+
     /// What the purges say of an entry.
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict;
 
     /// Makes invalid what is stored of these groups of an origin (RFC 9875).
     fn invalidate_groups(&self, origin: &str, groups: Vec<String>);
+
+    /// The header section of a stored answer.
+    fn stored_fields(&self, stored: &Meta, _handle: &Self::Handle) -> Self::Fields {
+        Self::Fields::of_meta(stored)
+    }
 
     /// A static asset, where this host serves them and has it. A miss goes on to the app, which may know older ones.
     async fn asset(&self, exchange: &Exchange, request: &Self::Request) -> Option<Answer<Self::Fields, Self::Body>>;

@@ -17,6 +17,7 @@ pub mod answer;
 pub mod assets;
 pub mod exchange;
 pub mod fetch;
+pub mod following;
 pub mod host;
 mod locate;
 pub mod onward;

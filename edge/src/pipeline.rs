@@ -7,7 +7,7 @@ use cache::purge::groups;
 use cache::{
     Ask, Bypass, Choice, Fields, Forwarded, Meta, Phase, Plan, Stale, Terms, Times, choose, invalidation, request,
 };
-use contract::{EdgeFacts, Problem, RequestId, Target, Traceparent, header, wants_json};
+use contract::{EdgeFacts, Problem, RequestId, Target, Traceparent, header, news, wants_json};
 
 use crate::exchange::Refused;
 use crate::fetch::{self, Errand, Fetched};
@@ -20,7 +20,12 @@ use crate::{Answer, Exchange, FieldsMut, Visitor, page};
 ///
 /// `random` becomes its id; `max_target` bounds path and query in bytes.
 pub fn admit(head: &impl Head, visitor: Visitor, random: [u8; 16], max_target: usize) -> Result<Exchange, Refused> {
-    enter(head, visitor, RequestId::from_random(random), max_target)
+    let id = RequestId::from_random(random);
+    let exchange = enter(head, visitor, id, max_target)?;
+    if exchange.target.path().starts_with(news::RESERVED) {
+        return Err(Refused { problem: Problem::NotFound, id, json: exchange.json });
+    }
+    Ok(exchange)
 }
 
 /// Admits a request that our edge has admitted before, and says so under its signature: it keeps its id and its facts.
@@ -69,8 +74,14 @@ pub async fn answer<H: Host>(
     let form = serve::form(&request);
     let (mut request, mut form, mut waited) = (request, form, false);
     loop {
+        let hearing = host.hear(exchange);
         let located = locate::find(host, exchange.key(), &request).await;
+        // A miss need not know; but what is stored by one who has never heard anything counts as purged.
+        let known = (located.entry.is_none() && host.sequence() > 0) || hearing.await;
         let (located, why) = match from_store(host, exchange, &request, &ask, &form, located, waited).await {
+            Ok((answer, Phase::Hit { ttl })) if !known => {
+                return finish::<H>(exchange, answer, Some(Phase::Unsure { ttl }), None);
+            }
             Ok((answer, phase)) => return finish::<H>(exchange, answer, Some(phase), None),
             Err(missing) => missing,
         };

@@ -28,7 +28,7 @@ pub(crate) async fn entry<H: Host>(
     phase: Phase,
 ) -> Option<(Answer<H::Fields, H::Body>, Phase)> {
     let Entry { key, meta, handle } = entry;
-    let mut fields = H::Fields::of_meta(&meta);
+    let mut fields = host.stored_fields(&meta, &handle);
     fields.set("age", &meta.age(host.now()).to_string());
     let whole = meta.status() == 200;
     if whole && !form.is_empty() {

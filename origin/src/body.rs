@@ -34,8 +34,6 @@ enum Kind {
     Download(Download),
     /// From an app, by way of the cache, which receives it.
     Followed(Box<Reader>),
-    /// From the cache: its chunks from the given one on.
-    Stored(Arc<[Bytes]>, usize),
     /// From our own routes and static files, off the hot path.
     Own(axum::body::Body),
 }
@@ -113,11 +111,6 @@ impl Body {
         Self::of(Kind::Followed(Box::new(reader)))
     }
 
-    /// Chunks from the cache.
-    pub(crate) fn stored(chunks: Arc<[Bytes]>) -> Self {
-        Self::of(Kind::Stored(chunks, 0))
-    }
-
     /// A body of one of our own routes.
     #[must_use]
     pub fn own(body: axum::body::Body) -> Self {
@@ -153,11 +146,6 @@ impl HttpBody for Body {
             Kind::Upload(upload) => ready!(upload.poll_frame(cx)),
             Kind::Download(download) => ready!(download.poll_frame(cx)),
             Kind::Followed(reader) => ready!(Pin::new(&mut **reader).poll_frame(cx)).map(|f| f.map_err(Into::into)),
-            Kind::Stored(chunks, next) => {
-                let chunk = chunks.get(*next).cloned();
-                *next += 1;
-                chunk.map(|c| Ok(Frame::data(c)))
-            }
             Kind::Own(body) => ready!(Pin::new(body).poll_frame(cx)).map(|f| f.map_err(Into::into)),
         };
         if let Some(record) = &mut this.record {
@@ -177,7 +165,6 @@ impl HttpBody for Body {
             Kind::Upload(upload) => upload.is_end_stream(),
             Kind::Download(download) => download.is_end_stream(),
             Kind::Followed(reader) => reader.is_end_stream(),
-            Kind::Stored(chunks, next) => *next >= chunks.len(),
             Kind::Own(body) => body.is_end_stream(),
         }
     }
@@ -189,7 +176,6 @@ impl HttpBody for Body {
             Kind::Upload(upload) => upload.size_hint(),
             Kind::Download(download) => download.size_hint(),
             Kind::Followed(reader) => reader.size_hint(),
-            Kind::Stored(chunks, next) => SizeHint::with_exact(chunks.iter().skip(*next).map(|c| c.len() as u64).sum()),
             Kind::Own(body) => body.size_hint(),
         }
     }

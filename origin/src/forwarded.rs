@@ -11,6 +11,7 @@ use crate::address;
 
 /// Names that are parsed once instead of with every request.
 pub(crate) static HANDOFF: HeaderName = HeaderName::from_static(header::HANDOFF);
+pub(crate) static PURGE_SEQUENCE: HeaderName = HeaderName::from_static(header::PURGE_SEQUENCE);
 pub(crate) static GATEWAY: HeaderName = HeaderName::from_static(header::GATEWAY);
 static REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
 static CACHE_STATUS: HeaderName = HeaderName::from_static(header::CACHE_STATUS);
@@ -38,7 +39,9 @@ pub(crate) fn keep_the_clients(headers: &mut HeaderMap) {
 
 /// Leaves of an app's answer what is not its connection's, and not only ours to say.
 pub(crate) fn keep_the_apps(headers: &mut HeaderMap) {
-    keep(headers, |name| matches!(name, header::HANDOFF | header::GATEWAY | header::EDGE_FACTS));
+    keep(headers, |name| {
+        matches!(name, header::HANDOFF | header::GATEWAY | header::PURGE_SEQUENCE | header::EDGE_FACTS)
+    });
 }
 
 /// Removes hop-by-hop fields, those that Connection names (RFC 9110 section 7.6.1), and those `refused`.

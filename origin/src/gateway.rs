@@ -61,7 +61,7 @@ impl Gateway {
             apps,
             sites: Sites::new(config.sites.clone()),
             store: EntryStore::new(&config.cache),
-            purges: Purges::default(),
+            purges: Purges::from_now_on(),
             flights: Flights::new(flights::ALONE),
             refreshes: Flights::new(flights::ALONE),
             health: Health::new(&config.sites),

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use origin::acme::{Outcome, import_caddy};
+use origin::admin::{Wish, ask};
 use origin::config::{self, Config};
 use origin::handover::Inheritance;
 use origin::run::{self, RunError};
@@ -22,6 +23,7 @@ use origin::run::{self, RunError};
   origin serve --config /etc/origin/origin.toml  serve until SIGTERM, then drain
   origin import-caddy /var/lib/caddy/.local/share/caddy
                                                  take over Caddy's certificates of creators' domains
+  origin purge --tag creator-17                  serve no more what bears a tag
   kill -HUP PID                                  have a new process take over, with the file as it is then
 
 docs/configuration.md describes every key."
@@ -45,6 +47,35 @@ enum Command {
         #[arg(value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         file: PathBuf,
     },
+    /// Have a running gateway serve no more what it has stored; it is fetched anew when somebody asks
+    #[command(
+        max_term_width = 100,
+        after_help = "Examples:
+  origin purge --url https://makenot.work/c/mira   one page, in all its variants
+  origin purge --prefix https://makenot.work/blog/
+  origin purge --tag creator-17 --soft             mark stale what bears the tag: answers stay fast
+  origin purge --all"
+    )]
+    Purge {
+        /// A URL, with scheme and host
+        #[arg(long, value_name = "URL")]
+        url: Vec<String>,
+        /// What URLs begin with
+        #[arg(long, value_name = "URL")]
+        prefix: Vec<String>,
+        /// A tag, as in Cache-Tag
+        #[arg(long, value_name = "TAG")]
+        tag: Vec<String>,
+        /// Everything
+        #[arg(long)]
+        all: bool,
+        /// Only mark it stale: whoever asks next is answered at once, and it is asked for anew
+        #[arg(long)]
+        soft: bool,
+        /// The configuration, whose [admin] says where the gateway listens
+        #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        config: PathBuf,
+    },
     /// Take over the certificates that Caddy has had by ACME; exit 1 where one of them is refused
     ImportCaddy {
         /// Caddy's data folder, or the folder `certificates` in it
@@ -67,6 +98,9 @@ fn main() -> ExitCode {
         Command::CheckConfig { file } => (check(&file), file),
         Command::Serve { config } => (serve(&config), config),
         Command::ImportCaddy { folder, config } => (import(&folder, &config), folder),
+        Command::Purge { url, prefix, tag, all, soft, config } => {
+            (purge(&Wish { url, prefix, tag, all, soft }, &config), config)
+        }
     };
     match done {
         Ok(said) => {
@@ -95,6 +129,19 @@ fn serve(file: &Path) -> Result<Option<String>, Failure> {
         inheritance.failed(&failure.said);
     }
     served.map(|()| None)
+}
+
+fn purge(wish: &Wish, file: &Path) -> Result<Option<String>, Failure> {
+    let failed = |said: String, code| Failure { said: format!("origin purge: {said}"), code };
+    let scopes = wish.scopes().map_err(|error| failed(error, 2))?;
+    let config = config::load(file).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
+    let nobody = || failed("the configuration has no [admin], so the gateway can't be asked".to_owned(), 78);
+    let admin = config.admin.as_ref().ok_or_else(nobody)?;
+    let json = serde_json::to_string(wish).map_err(|error| failed(error.to_string(), 1))?;
+    match ask(admin, "/purge", json).map_err(|error| failed(format!("the gateway can't be asked: {error}"), 1))? {
+        (200, _) => Ok(Some(format!("{} purged{}", scopes.len(), if wish.soft { ", softly" } else { "" }))),
+        (status, said) => Err(failed(format!("the gateway says {status}: {}", said.trim()), 1)),
+    }
 }
 
 /// Says what became of each name, one a line.

@@ -45,7 +45,8 @@ impl FieldsMut for HeaderFields {
     }
 
     fn of_meta(meta: &Meta) -> Self {
-        let mut fields = Self::empty();
+        // Room for the three that every answer gets.
+        let mut fields = Self(HeaderMap::with_capacity(meta.iter().count() + 3));
         for (name, value) in meta.iter() {
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
                 fields.0.append(name, value);
@@ -174,12 +175,20 @@ impl Host for Native {
     }
 
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict {
-        self.gateway().purges.verdict(key, stored)
+        match self.gateway().purges.verdict(key, stored) {
+            // The edge has it validated while it sends its own. Sent from here once more, it would be stored there as new.
+            Verdict::Doubtful if self.trusted == Trusted::EdgeSigned => Verdict::Gone,
+            verdict => verdict,
+        }
     }
 
     fn invalidate_groups(&self, origin: &str, groups: Vec<String>) {
         let of = |name: String| Scope::Group { origin: origin.into(), name: name.into() };
         self.gateway().purges.add(&groups.into_iter().map(of).collect::<Vec<_>>(), false);
+    }
+
+    fn stored_fields(&self, _stored: &Meta, entry: &Entry) -> HeaderFields {
+        HeaderFields(HeaderMap::clone(&entry.headers))
     }
 
     fn again(&self, incoming: &Incoming) -> Incoming {

@@ -6,11 +6,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use contract::{Problem, RequestId, Target, client, header, wants_json};
+use contract::{Problem, RequestId, Target, client, header, news, wants_json};
 use edge::exchange::Refused;
 use edge::{Exchange, Head as _, Visitor, page, pipeline};
-use http::header::{CONNECTION, HOST};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
 use crate::access::Record;
 use crate::body::Body;
@@ -30,6 +30,8 @@ pub(crate) async fn serve(
     let peer = connection.peer;
     let gateway = Arc::clone(&core.gateway);
     let gateway = &*gateway;
+    // Before anything is looked up: what the edge stores of the answer is as of then or later.
+    let sequence = gateway.purges.newest();
     let random: [u8; 16] = rand::random();
     let version = request.version();
     let over_http2 = version == Version::HTTP_2 && websocket::from_http2(&mut request);
@@ -123,6 +125,7 @@ pub(crate) async fn serve(
     }
     if trusted == Trusted::EdgeSigned {
         response.headers_mut().insert(forwarded::GATEWAY.clone(), HeaderValue::from_static("1"));
+        response.headers_mut().insert(forwarded::PURGE_SEQUENCE.clone(), HeaderValue::from(sequence));
     }
     let rest = [Problem::BadRequest, Problem::BodyTooLarge, Problem::RequestTimeout].map(Problem::as_str);
     let last = gateway.draining.has_begun() && answer.status != StatusCode::SWITCHING_PROTOCOLS;
@@ -162,6 +165,9 @@ async fn answer(
     upload: Option<Body>,
     record: &mut Record,
 ) -> edge::Answer<HeaderFields, Body> {
+    if native.trusted == Trusted::EdgeSigned && exchange.target.path() == news::PATH {
+        return news(native, exchange);
+    }
     let mut answering = pin!(pipeline::answer(native, exchange, incoming, upload));
     let answered = match poll_fn(|cx| panics::poll(answering.as_mut(), cx)).await {
         Ok(answered) => answered,
@@ -175,6 +181,16 @@ async fn answer(
     record.cache = answered.phase.map_or("none", |p| p.as_str());
     record.reason = answered.problem.map_or("", Problem::as_str);
     answered.answer
+}
+
+/// What the edge asks for itself.
+fn news(native: &Native, exchange: &Exchange) -> edge::Answer<HeaderFields, Body> {
+    let text = native.core.gateway.purges.news(news::after(exchange.target.query())).to_string();
+    let mut headers = HeaderMap::new();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    edge::Answer { status: 200, fields: HeaderFields(headers), body: Body::full(text) }
 }
 
 /// Who asks: Cloudflare says it on a connection that is Cloudflare's, else it is the peer.

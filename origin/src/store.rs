@@ -9,11 +9,14 @@ use std::task::Poll;
 use bytes::Bytes;
 use cache::range::ByteRange;
 use cache::{Key, Mark, Meta};
+use edge::FieldsMut as _;
+use http::HeaderMap;
 use http_body::Body as _;
 
 use crate::body::Body;
 use crate::chunk_log::{ChunkLog, Writer};
 use crate::config;
+use crate::native::HeaderFields;
 
 /// What an answer is taken to weigh whose length is not known yet.
 const UNKNOWN: u64 = 64 << 10;
@@ -32,13 +35,15 @@ pub(crate) enum Kept {
 pub(crate) struct Entry {
     /// What is known of it.
     pub(crate) meta: Arc<Meta>,
+    /// Its fields, ready to be sent: their values are shared by all that are.
+    pub(crate) headers: Arc<HeaderMap>,
     body: Stored,
 }
 
 #[derive(Clone)]
 enum Stored {
-    /// All of it, in the pieces it came in.
-    Whole(Arc<[Bytes]>),
+    /// All of it.
+    Whole(Bytes),
     /// What has come of it.
     Growing(Arc<ChunkLog>),
 }
@@ -95,14 +100,14 @@ impl EntryStore {
     pub(crate) fn put(&self, key: Key, meta: Meta, body: Body) -> Body {
         if body.is_end_stream() {
             if meta.length().is_none_or(|length| length == 0) {
-                let entry = Entry { meta: Arc::new(meta.with_length(0)), body: Stored::Whole(Arc::new([])) };
+                let entry = Entry::new(meta.with_length(0), Stored::Whole(Bytes::new()));
                 self.entries.insert(key, Kept::Answer(entry));
             }
             return body;
         }
         let (writer, log) = ChunkLog::new(self.object, meta.length());
         let Some(reader) = log.reader() else { return body };
-        let entry = Entry { meta: Arc::new(meta), body: Stored::Growing(Arc::clone(&log)) };
+        let entry = Entry::new(meta, Stored::Growing(Arc::clone(&log)));
         self.entries.insert(key.clone(), Kept::Answer(entry.clone()));
         tokio::spawn(Receiving { store: self.clone(), key, entry, log }.pump(body, writer));
         Body::followed(reader)
@@ -110,7 +115,7 @@ impl EntryStore {
 
     /// Puts new metadata in place of an answer's; its body stays.
     pub(crate) fn refresh(&self, key: Key, meta: Meta, entry: &Entry) {
-        self.entries.insert(key, Kept::Answer(Entry { meta: Arc::new(meta), body: entry.body.clone() }));
+        self.entries.insert(key, Kept::Answer(Entry::new(meta, entry.body.clone())));
     }
 
     /// Puts a mark in place of what stands under a key.
@@ -125,11 +130,19 @@ impl EntryStore {
 }
 
 impl Entry {
+    fn new(meta: Meta, body: Stored) -> Self {
+        let headers = Arc::new(HeaderFields::of_meta(&meta).0);
+        Self { meta: Arc::new(meta), headers, body }
+    }
+
     /// Its body, or a part of it; `None` where it can't be had any more.
     pub(crate) fn body(self, part: Option<ByteRange>) -> Option<Body> {
         match (self.body, part) {
-            (Stored::Whole(chunks), None) => Some(Body::stored(chunks)),
-            (Stored::Whole(chunks), Some(part)) => Some(Body::stored(slice(&chunks, part))),
+            (Stored::Whole(body), None) => Some(Body::full(body)),
+            (Stored::Whole(body), Some(part)) => {
+                let at = |byte| usize::try_from(byte).unwrap_or(usize::MAX).min(body.len());
+                Some(Body::full(body.slice(at(part.start)..at(part.end))))
+            }
             (Stored::Growing(log), None) => log.reader().map(Body::followed),
             (Stored::Growing(log), Some(part)) => log.range(part.start..part.end).map(Body::followed),
         }
@@ -137,30 +150,16 @@ impl Entry {
 
     fn weight(&self) -> usize {
         let body = match &self.body {
-            Stored::Whole(chunks) => chunks.iter().map(|c| c.len() + size_of::<Bytes>()).sum(),
+            Stored::Whole(body) => body.len(),
             Stored::Growing(_) => usize::try_from(self.meta.length().unwrap_or(UNKNOWN)).unwrap_or(usize::MAX),
         };
-        self.meta.weight() + body
+        // The fields are there twice: as they are judged, and as they are sent.
+        2 * self.meta.weight() + body
     }
 
     fn grows_in(&self, log: &Arc<ChunkLog>) -> bool {
         matches!(&self.body, Stored::Growing(own) if Arc::ptr_eq(own, log))
     }
-}
-
-/// The chunks of a part; views, no copies.
-fn slice(chunks: &[Bytes], part: ByteRange) -> Arc<[Bytes]> {
-    let mut at = 0;
-    let mut taken = Vec::new();
-    for chunk in chunks {
-        let end = at + chunk.len() as u64;
-        if end > part.start && at < part.end {
-            let within = |byte: u64| usize::try_from(byte.clamp(at, end) - at).unwrap_or(chunk.len());
-            taken.push(chunk.slice(within(part.start)..within(part.end)));
-        }
-        at = end;
-    }
-    taken.into()
 }
 
 /// A body on its way into the store.
@@ -221,7 +220,16 @@ impl Receiving {
     /// It is all there: it needs no log any more.
     fn complete(&self, chunks: Arc<[Bytes]>, bytes: u64) {
         let meta = Arc::new(Meta::clone(&self.entry.meta).with_length(bytes));
-        self.replace(Some(Kept::Answer(Entry { meta, body: Stored::Whole(chunks) })));
+        // In one piece: it is sent more often than it is stored.
+        let body = match &*chunks {
+            [whole] => whole.clone(),
+            pieces => pieces.concat().into(),
+        };
+        self.replace(Some(Kept::Answer(Entry {
+            meta,
+            headers: Arc::clone(&self.entry.headers),
+            body: Stored::Whole(body),
+        })));
     }
 
     fn forget(&self) {
@@ -240,23 +248,5 @@ impl Receiving {
                 None => Op::Remove,
             }
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::slice;
-    use bytes::Bytes;
-    use cache::range::ByteRange;
-
-    #[test]
-    fn a_part_is_cut_from_its_chunks() {
-        let chunks = [Bytes::from("abc"), Bytes::from("def"), Bytes::from("g")];
-        let part = |start, end| slice(&chunks, ByteRange { start, end }).concat();
-        assert_eq!(part(0, 7), b"abcdefg");
-        assert_eq!(part(2, 4), b"cd");
-        assert_eq!(part(3, 6), b"def");
-        assert_eq!(part(6, 7), b"g");
-        assert!(part(3, 3).is_empty());
     }
 }

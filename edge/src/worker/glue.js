@@ -49,6 +49,18 @@ export async function forward(method, body, url, packed, patience) {
   }
 }
 
+// The text of the gateway's answer, or null.
+export async function ask(url, packed, patience) {
+  const asked = { headers: headers(packed), redirect: "manual", signal: AbortSignal.timeout(patience) };
+  const response = await fetch(url, asked);
+  return response.status === 200 && response.headers.has("gateway") ? await response.text() : null;
+}
+
+// Ends with the promise, or before it.
+export function at_most(promise, milliseconds) {
+  return Promise.race([promise, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
+}
+
 // `body` is a Response whose body goes on, or text. Redirecting statuses and 101 keep what only the runtime can make.
 export function respond(body, status, packed, log) {
   if (log) console.log(log);

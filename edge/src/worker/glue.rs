@@ -17,6 +17,9 @@ extern "C" {
         packed: &str,
         patience: u32,
     ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(super) async fn ask(url: &str, packed: &str, patience: u32) -> Result<JsValue, JsValue>;
+    pub(super) fn at_most(promise: &Promise, milliseconds: u32) -> Promise;
     pub(super) fn respond(body: &JsValue, status: u16, packed: &str, log: Option<String>) -> web_sys::Response;
     #[wasm_bindgen(catch)]
     pub(super) async fn cache_match(url: &str) -> Result<JsValue, JsValue>;

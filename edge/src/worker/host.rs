@@ -8,16 +8,18 @@ use std::net::{IpAddr, Ipv6Addr};
 use cache::purge::Verdict;
 use cache::range::ByteRange;
 use cache::{Kept, Key, Mark, Meta, Settings, Store, Timestamp, meta};
+use contract::news::{self, News};
 use contract::signature::{Key as SigningKey, Message};
-use contract::{Country, Problem, client, header};
+use contract::{Country, EdgeFacts, Problem, RequestId, client, header};
 use sha2::{Digest as _, Sha256};
-use wasm_bindgen_futures::future_to_promise;
-use worker::js_sys::Date;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use worker::js_sys::{Date, Promise};
 use worker::wasm_bindgen::{JsCast as _, JsValue};
 use worker::web_sys;
 
 use super::glue;
 use super::lines::{Lines, add};
+use crate::following::{Following, Hearing};
 use crate::{Answer, Conditions, Errand, Exchange, Fetched, Head, Host, Visitor, fetch, onward};
 
 /// How long to wait for the head of the gateway's answer, in ms: a black hole must not hold a visitor. Requests with a
@@ -26,6 +28,12 @@ const PATIENCE: u32 = 5_000;
 
 /// The same, where an answer from the store may stand in.
 const LITTLE_PATIENCE: u32 = 1_000;
+
+/// How long a hit waits to hear of purges, in ms, while what is stored is looked up.
+const WAIT: u32 = 250;
+
+/// How long asking for them may take, for the sake of those that come later.
+const ASKING: u32 = 2_000;
 
 /// Bytes of the largest body that is stored: what goes by within the time that the runtime grants after an answer, and what
 /// JavaScript may hold until it is there to its end.
@@ -158,7 +166,55 @@ impl Store for Runtime {
     }
 }
 
+thread_local! {
+    /// What this isolate knows of purges.
+    static FOLLOWING: RefCell<Following> = RefCell::default();
+}
+
 impl Runtime {
+    /// Asks the gateway for the purges that are not known here, and learns them, also where nobody waits for it.
+    fn ask(&self, exchange: &Exchange) -> Promise {
+        let (left, after) = (self.now().as_millis(), self.sequence());
+        FOLLOWING.with_borrow_mut(|following| following.asking(left));
+        let query = news::query(after);
+        let mut packed = String::with_capacity(512);
+        // A request of our own, in the name of the visitor for whom we ask.
+        let facts = EdgeFacts { id: RequestId::from_random(super::random()), ..exchange.facts() };
+        self.sign(&mut packed, &exchange.authority, &facts, "GET", news::PATH, Some(&query));
+        let scheme = if exchange.secure { "https" } else { "http" };
+        let url = format!("{scheme}://{}{}?{query}", exchange.authority, news::PATH);
+        let runtime = self.clone();
+        let asked = future_to_promise(async move {
+            let said = glue::ask(&url, &packed, ASKING).await.ok().and_then(|text| text.as_string());
+            let news = said.as_deref().and_then(News::parse);
+            FOLLOWING.with_borrow_mut(|following| match news {
+                Some(news) => following.learn(&news, left),
+                None => following.failed(runtime.now().as_millis()),
+            });
+            Ok(JsValue::UNDEFINED)
+        });
+        glue::wait_until(&self.context, &asked);
+        asked
+    }
+
+    /// Adds what makes the gateway take a request for ours.
+    fn sign(
+        &self,
+        packed: &mut String,
+        authority: &str,
+        facts: &EdgeFacts,
+        method: &str,
+        path: &str,
+        query: Option<&str>,
+    ) {
+        let facts = facts.to_string();
+        let message = Message { method, authority, path, query, facts: &facts };
+        let signed = self.key.sign(&message, self.now().as_secs());
+        add(packed, header::EDGE_FACTS, &facts);
+        add(packed, header::SIGNATURE_INPUT, &signed.input);
+        add(packed, header::SIGNATURE, &signed.signature);
+    }
+
     /// The header section under which an answer is kept; `None` where it is too large to be one.
     fn packed(&self, meta: &Meta) -> Option<String> {
         let encoded = meta.encode()?;
@@ -210,13 +266,31 @@ impl Host for Runtime {
     }
 
     fn sequence(&self) -> u64 {
-        0
+        FOLLOWING.with_borrow(Following::sequence)
     }
 
-    fn verdict(&self, _key: &Key, _stored: &Meta) -> Verdict {
-        Verdict::Valid
+    fn hear(&self, exchange: &Exchange) -> impl Future<Output = bool> {
+        let hearing = || FOLLOWING.with_borrow(|following| following.hearing(self.now().as_millis()));
+        // Each request asks for itself: what another waits for may not be awaited here.
+        let asking = (hearing() == Hearing::Ask).then(|| glue::at_most(&self.ask(exchange), WAIT));
+        async move {
+            let Some(asking) = asking else { return hearing() == Hearing::Known };
+            // It ends in any case, and what came of it is known then.
+            let _ = JsFuture::from(asking).await;
+            let known = hearing() == Hearing::Known;
+            if !known {
+                // Those that come next need not wait for the same nothing.
+                FOLLOWING.with_borrow_mut(|following| following.failed(self.now().as_millis()));
+            }
+            known
+        }
     }
 
+    fn verdict(&self, key: &Key, stored: &Meta) -> Verdict {
+        FOLLOWING.with_borrow(|following| following.verdict(key, stored))
+    }
+
+    // The gateway has seen the answer that says so, and its purge is in force here as soon as it is heard of.
     fn invalidate_groups(&self, _origin: &str, _groups: Vec<String>) {}
 
     fn again(&self, request: &Request) -> Request {
@@ -278,20 +352,8 @@ impl Host for Runtime {
                 add(&mut packed, name, value);
             }
         }
-        let facts = exchange.facts().to_string();
-        let signed = self.key.sign(
-            &Message {
-                method: &request.method,
-                authority: &exchange.authority,
-                path: exchange.target.path(),
-                query: exchange.target.query(),
-                facts: &facts,
-            },
-            self.now().as_secs(),
-        );
-        add(&mut packed, header::EDGE_FACTS, &facts);
-        add(&mut packed, header::SIGNATURE_INPUT, &signed.input);
-        add(&mut packed, header::SIGNATURE, &signed.signature);
+        let (facts, target) = (exchange.facts(), &exchange.target);
+        self.sign(&mut packed, &exchange.authority, &facts, &request.method, target.path(), target.query());
         add(&mut packed, header::TRACEPARENT, &exchange.trace.to_string());
         if cache::Fields::has(&request.fields, "upgrade") {
             add(&mut packed, "upgrade", "websocket");
@@ -302,6 +364,7 @@ impl Host for Runtime {
             () if spare => LITTLE_PATIENCE,
             () => PATIENCE,
         };
+        let left = self.now().as_millis();
         let came = glue::forward(&request.method, &upload.map_or(JsValue::NULL, Into::into), &url, &packed, patience)
             .await
             .map_err(|_| Problem::GatewayUnreachable)?;
@@ -316,6 +379,12 @@ impl Host for Runtime {
             return Err(problem);
         }
         crate::FieldsMut::remove(&mut fields, header::GATEWAY);
+        let sequence =
+            cache::Fields::single(&fields, header::PURGE_SEQUENCE).and_then(|sequence| sequence.parse().ok());
+        crate::FieldsMut::remove(&mut fields, header::PURGE_SEQUENCE);
+        if sequence.is_some_and(|sequence| FOLLOWING.with_borrow_mut(|following| following.told(sequence, left))) {
+            drop(self.ask(exchange));
+        }
         Ok(Answer { status, fields, body: response.into() })
     }
 

@@ -1,7 +1,9 @@
 //! The private listener, by axum: what an operator, a monitor or a balancer asks.
 
+mod ask;
 mod listener;
 mod pages;
+mod purge;
 mod refusal;
 mod visitor;
 
@@ -11,7 +13,9 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
+pub use ask::ask;
 pub(crate) use listener::serve;
+pub use purge::Wish;
 
 use crate::gateway::Gateway;
 use refusal::Refusal;
@@ -26,6 +30,7 @@ GET    /upstreams  how every app and its upstreams are, as JSON
 GET    /config     the configuration in use, with what it leaves out
 POST   /drain      serve on, and have /readyz say 503, so that balancers leave
 DELETE /drain      the way back
+POST   /purge      {\"url\": [], \"prefix\": [], \"tag\": [], \"all\": false, \"soft\": false}: not to be served any more
 ";
 
 /// The routes of the private listener. `unix` says that it is a Unix socket.
@@ -40,6 +45,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>, unix: bool) -> Router {
         .route("/upstreams", get(pages::upstreams))
         .route("/config", get(pages::config))
         .route("/drain", post(pages::drain).delete(pages::undrain))
+        .route("/purge", post(purge::purge))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
         .layer(from_fn_with_state(door, visitor::admit))

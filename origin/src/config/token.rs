@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use http::HeaderValue;
+
 use subtle::ConstantTimeEq as _;
 
 /// The least bytes of a token.
@@ -38,6 +40,13 @@ impl Token {
         let shown = path.display();
         let text = std::fs::read_to_string(path).map_err(|e| format!("`{shown}` cannot be read: {e}"))?;
         Self::new(&text).map_err(|what| format!("`{shown}` {what}"))
+    }
+
+    /// As a client shows it (RFC 6750 section 2.1); it is marked as not to be shown to anyone else.
+    pub(crate) fn bearer(&self) -> HeaderValue {
+        let mut value = HeaderValue::try_from([b"Bearer ", &*self.0].concat()).unwrap_or(HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        value
     }
 
     /// Whether `offered` is it. How long that takes says nothing but whether the lengths are the same.

@@ -16,6 +16,7 @@ mod load;
 mod messages;
 mod own_faults;
 mod process;
+mod purge;
 mod reload;
 mod sites;
 mod unix;

@@ -48,8 +48,9 @@ async fn an_app_that_is_a_black_hole() {
     let told = lost.count(502) + lost.count(503);
     assert_eq!((told, during.failed()), (lost.sent, 0), "{:?}", lost.by_status.keys());
     assert!(lost.count(502) >= 5, "{}", lost.count(502));
-    let first = lost.quantile(502, 0.0);
-    assert!((990.0..3000.0).contains(&first) && lost.quantile(502, 1.0) < 5000.0, "{first}");
+    // Who waits for the answer to another's request shares its patience: only the first ones take all of it.
+    let longest = lost.quantile(502, 1.0);
+    assert!((990.0..5000.0).contains(&longest), "{longest}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,7 @@ mod health;
 mod http1;
 mod http2;
 mod paths;
+mod purge;
 mod requests;
 mod restarts;
 mod snapshots;
@@ -37,6 +38,7 @@ fn main() -> std::process::ExitCode {
         requests::CASES,
         paths::CASES,
         cache::CASES,
+        purge::CASES,
         always_on::CASES,
         assets::CASES,
         streams::CASES,

@@ -78,12 +78,12 @@ async fn patience_has_an_end(site: &Site) {
 async fn more_than_may_wait_are_told_at_once(site: &Site) {
     let more = "timeouts.hold = \"4s\"\nlimits.held = 1";
     let own = Own::start(site, &before(([127, 0, 0, 1], 1).into(), more));
-    let timed = async || {
+    let timed = async |path| {
         let started = Instant::now();
-        (send(own.get("/")).await, started.elapsed())
+        (send(own.get(path)).await, started.elapsed())
     };
     // Either may come first; one waits, the other is told at once.
-    let (one, other) = tokio::join!(timed(), timed());
+    let (one, other) = tokio::join!(timed("/a"), timed("/b"));
     let ((told, soon), (waited, late)) = if one.1 < other.1 { (one, other) } else { (other, one) };
     told.assert_problem(503, "overloaded");
     assert_eq!(told.field("retry-after"), "5");

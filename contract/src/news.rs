@@ -1,0 +1,165 @@
+//! What an edge asks of the gateway for itself: the purges that it does not know.
+//!
+//! `GET /.edge/exchange?after=SEQUENCE`, signed like any request of the edge's, has this answer, in lines that end with a line feed:
+//!
+//! ```text
+//! edge-exchange 1 1795000000125 3
+//! hard 1795000000125 tag creator-7
+//! soft 1795000000124 url https://makenot.work/c/mira
+//! hard 1795000000000 all
+//! ```
+//!
+//! First the format, its version, the number of the newest purge, and how many follow. Then these: whether it is a hard or a soft one, its
+//! number, its kind, and of what. A group (RFC 9875) has its origin, a space and its name, which may have spaces of its own. All above `after`
+//! are told, or so many, newest first, that the last one stands for all before it: then it is one of everything. Whoever learns a purge again
+//! knows no more than before, so answers may overlap and overtake one another.
+//!
+//! A format of lines, not JSON: the Worker need not carry a JSON parser for it.
+
+use core::fmt;
+
+/// Where the edge asks. No app is ever asked for anything below [`RESERVED`], and no client is answered there.
+pub const PATH: &str = "/.edge/exchange";
+/// What the addresses begin with that are between edge and gateway.
+pub const RESERVED: &str = "/.edge/";
+/// Purges in one answer.
+pub const MOST: usize = 1_000;
+
+const FORMAT: &str = "edge-exchange 1";
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// The number of the newest purge.
+    pub sequence: u64,
+    /// Those that the edge did not know.
+    pub purges: Vec<Purge>,
+}
+
+/// A purge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purge {
+    /// Its number.
+    pub at: u64,
+    /// Whether what it matches may still be sent while a fresh answer is fetched.
+    pub soft: bool,
+    /// What it is about.
+    pub what: What,
+}
+
+/// What a purge is about. Names hold no line feed, and an origin no space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is what it is called")]
+pub enum What {
+    Url(Box<str>),
+    Prefix(Box<str>),
+    Tag(Box<str>),
+    Group { origin: Box<str>, name: Box<str> },
+    All,
+}
+
+/// The query for what is above `after`.
+#[must_use]
+pub fn query(after: u64) -> String {
+    format!("after={after}")
+}
+
+/// What a query asks for; without sense, everything.
+#[must_use]
+pub fn after(query: Option<&str>) -> u64 {
+    query.and_then(|query| query.strip_prefix("after=")?.parse().ok()).unwrap_or(0)
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{FORMAT} {} {}", self.sequence, self.purges.len())?;
+        for Purge { at, soft, what } in &self.purges {
+            write!(f, "{} {at} ", if *soft { "soft" } else { "hard" })?;
+            match what {
+                What::Url(url) => writeln!(f, "url {url}")?,
+                What::Prefix(prefix) => writeln!(f, "prefix {prefix}")?,
+                What::Tag(tag) => writeln!(f, "tag {tag}")?,
+                What::Group { origin, name } => writeln!(f, "group {origin} {name}")?,
+                What::All => writeln!(f, "all")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl News {
+    /// Reads it; `None` where it is not whole, or of another version.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.strip_suffix('\n')?.split('\n');
+        let (sequence, count) = lines.next()?.strip_prefix(FORMAT)?.strip_prefix(' ')?.split_once(' ')?;
+        let purges: Vec<Purge> = lines.map(purge).collect::<Option<_>>()?;
+        (count.parse() == Ok(purges.len())).then_some(Self { sequence: sequence.parse().ok()?, purges })
+    }
+}
+
+fn purge(line: &str) -> Option<Purge> {
+    let (kind, rest) = line.split_once(' ')?;
+    let soft = match kind {
+        "hard" => false,
+        "soft" => true,
+        _ => return None,
+    };
+    let (at, what) = rest.split_once(' ')?;
+    let what = match what.split_once(' ') {
+        Some(("url", url)) => What::Url(url.into()),
+        Some(("prefix", prefix)) => What::Prefix(prefix.into()),
+        Some(("tag", tag)) => What::Tag(tag.into()),
+        Some(("group", group)) => {
+            let (origin, name) = group.split_once(' ')?;
+            What::Group { origin: origin.into(), name: name.into() }
+        }
+        None if what == "all" => What::All,
+        _ => return None,
+    };
+    Some(Purge { at: at.parse().ok()?, soft, what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{News, Purge, What, after, query};
+    use proptest::prelude::*;
+
+    fn what() -> impl Strategy<Value = What> {
+        let name = || "[!-~]{1,20}".prop_map(Box::<str>::from);
+        prop_oneof![
+            name().prop_map(What::Url),
+            name().prop_map(What::Prefix),
+            name().prop_map(What::Tag),
+            (name(), "[ -~]{0,20}").prop_map(|(origin, name)| What::Group { origin, name: name.into() }),
+            Just(What::All),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn there_and_back(sequence: u64, purges in prop::collection::vec((any::<u64>(), any::<bool>(), what()), 0..9)) {
+            let purges = purges.into_iter().map(|(at, soft, what)| Purge { at, soft, what }).collect();
+            let news = News { sequence, purges };
+            let text = news.to_string();
+            prop_assert_eq!(News::parse(&text), Some(news));
+            // What is cut off anywhere is not taken for the whole.
+            for end in 0..text.len() {
+                prop_assert_eq!(News::parse(&text[..end]), None);
+            }
+        }
+
+        #[test]
+        fn reads_anything(text in "(edge-exchange 1 [0-9]{0,3} [0-9]?\n)?[a-z0-9 \n]{0,40}", query in "\\PC*") {
+            let _ = (News::parse(&text), after(Some(&query)));
+        }
+    }
+
+    #[test]
+    fn the_query() {
+        assert_eq!(query(7), "after=7");
+        for (text, number) in [(Some("after=7"), 7), (Some("after=-1"), 0), (Some("x"), 0), (None, 0)] {
+            assert_eq!(after(text), number, "{text:?}");
+        }
+    }
+}

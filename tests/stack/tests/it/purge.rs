@@ -1,0 +1,157 @@
+//! Purges hold in the gateway at once and at the Worker within 5 s, with nothing between the two but the gateway's own answers.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::answer::{Answer, send};
+use crate::site::{Host, Site, client};
+
+cases![
+    each_scope_is_in_force_in_time,
+    softly_it_is_sent_once_more,
+    everything_and_what_it_costs on Worker,
+    without_the_gateway_what_is_known_holds on Worker,
+    nobody_else_reads_the_log,
+];
+
+/// In which a purge holds, and what this machine may add.
+const IN_FORCE: Duration = Duration::from_millis(5_000 + 1_500);
+
+fn said(answer: &Answer) -> &str {
+    std::str::from_utf8(answer.all("cache-status").last().unwrap_or_default()).expect("ASCII")
+}
+
+async fn hit(site: &Site, path: &str) -> Answer {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let answer = site.fetch(path).await;
+        if said(&answer).contains("; hit; ttl=") {
+            return answer;
+        }
+        assert!(Instant::now() < until, "no hit: {}", answer.head());
+    }
+}
+
+async fn purge(site: &Site, json: &str) {
+    let url = format!("{}/purge", site.stack.addresses.admin);
+    let answer = client().build().expect("a client").post(url).body(json.to_owned()).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+}
+
+/// Both names of the page: the gateway takes what the edge has signed for `https`.
+fn urls(site: &Site, path: &str) -> String {
+    let url = site.url(path);
+    format!(r#"["{url}", "{}"]"#, url.replacen("http:", "https:", 1))
+}
+
+async fn each_scope_is_in_force_in_time(site: &Site) {
+    let path = |scope: &str| format!("/cache?cc=max-age=600&tag=purge-{scope}&purge={scope}");
+    let orders = [
+        ("url", format!(r#"{{"url": {}}}"#, urls(site, &path("url")))),
+        ("prefix", format!(r#"{{"prefix": {}}}"#, urls(site, "/cache?cc=max-age=600&tag=purge-pre"))),
+        ("tag", r#"{"tag": ["purge-tag"]}"#.to_owned()),
+    ];
+    for (scope, _) in &orders {
+        assert_eq!(hit(site, &path(scope)).await.text(), "render 1\n");
+    }
+    assert_eq!(hit(site, &path("other")).await.text(), "render 1\n");
+    for (scope, order) in &orders {
+        purge(site, order).await;
+        let purged = Instant::now();
+        while site.fetch(&path(scope)).await.text() == "render 1\n" {
+            assert!(site.host == Host::Worker && purged.elapsed() < IN_FORCE, "{scope} after {:?}", purged.elapsed());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        println!("{scope}: in force after {:?}", purged.elapsed());
+        assert_eq!(hit(site, &path(scope)).await.text(), "render 2\n", "{scope}");
+    }
+    assert_eq!(hit(site, &path("other")).await.text(), "render 1\n");
+}
+
+async fn softly_it_is_sent_once_more(site: &Site) {
+    let path = "/cache?cc=max-age=600&tag=purge-soft";
+    assert_eq!(hit(site, path).await.text(), "render 1\n");
+    purge(site, r#"{"tag": ["purge-soft"], "soft": true}"#).await;
+    let (purged, mut doubtful) = (Instant::now(), false);
+    loop {
+        let answer = site.fetch(path).await;
+        if answer.text() != "render 1\n" {
+            break;
+        }
+        doubtful |= said(&answer).ends_with("; detail=purged");
+        assert!(purged.elapsed() < IN_FORCE + Duration::from_secs(2), "{}", answer.head());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(doubtful);
+    assert_eq!(hit(site, path).await.text(), "render 2\n");
+}
+
+/// How many requests the edge has made.
+async fn signed(site: &Site) -> f64 {
+    let metrics = reqwest::get(format!("{}/metrics", site.stack.addresses.admin)).await.expect("an answer");
+    let text = metrics.text().await.expect("text");
+    let lines = text.lines().filter(|line| line.starts_with("origin_requests_total{") && line.contains("edge-signed"));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+async fn everything_and_what_it_costs(_: &Site) {
+    // A stack of its own: the others' pages stay.
+    let site = Site::start(Host::Worker).await.expect("it starts");
+    let path = "/cache?cc=max-age=600&all";
+    hit(&site, path).await;
+    // 100 hits a minute, one isolate: the first hears, and those of the next 4 s need not. A hit that does not ask makes no request.
+    let before = signed(&site).await;
+    let mut clock = tokio::time::interval(Duration::from_millis(600));
+    let mut slowest = Duration::ZERO;
+    for _ in 0..21 {
+        clock.tick().await;
+        let began = Instant::now();
+        assert!(said(&site.fetch(path).await).contains("; hit; ttl="));
+        slowest = slowest.max(began.elapsed());
+    }
+    let asked = signed(&site).await - before;
+    println!("100 a minute: {asked} of 21 hits have asked; the slowest took {slowest:?}");
+    assert!((1.0..=5.0).contains(&asked), "{asked}");
+
+    let first = hit(&site, path).await.text().to_owned();
+    purge(&site, r#"{"all": true}"#).await;
+    let purged = Instant::now();
+    while site.fetch(path).await.text() == first {
+        assert!(purged.elapsed() < IN_FORCE, "{:?}", purged.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    site.stack.stop().await;
+}
+
+async fn without_the_gateway_what_is_known_holds(_: &Site) {
+    let site = Site::start(Host::Worker).await.expect("it starts");
+    let path = "/cache?cc=max-age=600&gateway-gone";
+    let first = hit(&site, path).await.text().to_owned();
+    let pid = Pid::from_raw(i32::try_from(site.stack.gateway.pid()).expect("a pid")).expect("a pid");
+    for signal in [Signal::STOP, Signal::KILL] {
+        kill_process(pid, signal).expect("it runs");
+        // Past the time for which what has been heard is good.
+        tokio::time::sleep(Duration::from_millis(5_100)).await;
+        for _ in 0..3 {
+            let began = Instant::now();
+            let answer = site.fetch(path).await;
+            assert_eq!((answer.status, answer.text()), (200, first.as_str()), "{}", answer.head());
+            assert!(said(&answer).ends_with("; detail=purge-unknown"), "{}", answer.head());
+            println!("{signal:?}: after {:?}", began.elapsed());
+            // A quarter of a second, and this machine's own time.
+            assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
+        }
+    }
+    site.stack.stop().await;
+}
+
+async fn nobody_else_reads_the_log(site: &Site) {
+    for path in ["/.edge/exchange?after=0", "/.edge/exchange", "/.edge/x", "/a/../.edge/exchange"] {
+        let answer = send(site.get(path).header("accept", "application/json")).await;
+        assert!(answer.status == 404 && answer.text().contains("not-found"), "{path}: {}", answer.head());
+        assert!(!answer.text().contains("edge-exchange"));
+        assert_eq!(answer.field("purge-sequence"), "");
+    }
+    assert_eq!(site.fetch("/cache?cc=max-age=600&purge-sequence").await.field("purge-sequence"), "");
+}
