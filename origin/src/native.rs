@@ -187,8 +187,13 @@ impl Host for Native {
         self.gateway().purges.add(&groups.into_iter().map(of).collect::<Vec<_>>(), false);
     }
 
-    fn stored_fields(&self, _stored: &Meta, entry: &Entry) -> HeaderFields {
-        HeaderFields(HeaderMap::clone(&entry.headers))
+    fn stored_fields(&self, stored: &Meta, entry: &Entry) -> HeaderFields {
+        // Freshened since it was looked up, it has other fields than those at hand.
+        if std::ptr::eq(stored, &*entry.meta) {
+            HeaderFields(HeaderMap::clone(&entry.headers))
+        } else {
+            HeaderFields::of_meta(stored)
+        }
     }
 
     fn again(&self, incoming: &Incoming) -> Incoming {
