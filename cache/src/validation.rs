@@ -36,7 +36,10 @@ pub fn not_modified(request: &(impl Fields + ?Sized), fields: &(impl Fields + ?S
 /// The fields that ask the origin whether what is stored still holds (RFC 9111 section 4.3.1).
 pub fn conditions(stored: &Meta) -> impl Iterator<Item = (&'static str, &str)> {
     let tag = stored.single("etag").map(|tag| ("if-none-match", tag));
-    let date = stored.single("last-modified").map(|date| ("if-modified-since", date));
+    // A Last-Modified after the answer's own Date (RFC 9110 section 8.8.2.1) would be "not modified since" for good.
+    let made = stored.single("date").and_then(date::parse).unwrap_or(stored.received);
+    let sound = |modified: &&str| date::parse(modified).is_none_or(|modified| modified <= made);
+    let date = stored.single("last-modified").filter(sound).map(|date| ("if-modified-since", date));
     tag.into_iter().chain(date)
 }
 
@@ -84,8 +87,9 @@ pub fn range_holds(request: &(impl Fields + ?Sized), stored: &(impl Fields + ?Si
 
 #[cfg(test)]
 mod tests {
-    use super::{not_modified, range_holds};
-    use crate::Timestamp;
+    use super::{conditions, not_modified, range_holds};
+    use crate::response::{Times, storable};
+    use crate::{Ask, Settings, Timestamp};
 
     const DAY: &str = "Tue, 14 Nov 2023 00:00:00 GMT";
     const LATER: &str = "Tue, 14 Nov 2023 22:13:10 GMT";
@@ -103,6 +107,19 @@ mod tests {
         assert!(held(&[("if-modified-since", DAY)]) && held(&[("if-modified-since", LATER)]));
         assert!(!held(&[("if-modified-since", "Mon, 13 Nov 2023 23:59:59 GMT")]));
         assert!(!held(&[("if-modified-since", "yesterday")]) && !held(&[]));
+    }
+
+    #[test]
+    fn a_date_in_the_future_asks_nothing() {
+        let at = Timestamp::from_secs(1_700_000_000);
+        let asked = |modified: &str| {
+            let fields = [("cache-control", "max-age=60"), ("date", LATER), ("last-modified", modified)];
+            let times = Times { requested: at, received: at };
+            let stored = storable(&Ask::default(), 200, &fields[..], times, 0, &Settings::default()).expect("storable");
+            conditions(&stored).count()
+        };
+        assert_eq!((asked(DAY), asked(LATER)), (1, 1));
+        assert_eq!(asked("Tue, 14 Nov 2023 22:13:11 GMT"), 0);
     }
 
     #[test]

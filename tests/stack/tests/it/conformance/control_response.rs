@@ -100,7 +100,7 @@ conformance! {
         get().reply(status(299).with("cache-control", "must-understand, max-age=60")),
         get().reply(ok()),
     ];
-    no_transform_leaves_the_body_as_it_is "RFC 9111 section 5.2.2.6" on Native: "the runtime codes for the client whatever we say" => [
+    no_transform_leaves_the_body_as_it_is "RFC 9111 section 5.2.2.6" on Native: "workerd codes for the client" => [
         get().reply(cc("max-age=60, no-transform").with("content-type", "text/html")),
         get().with("accept-encoding", "gzip").has("content-type", "text/html"),
     ];

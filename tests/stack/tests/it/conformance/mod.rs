@@ -2,7 +2,7 @@
 //! cache answers by itself (conditional requests, ranges), RFC 5861, 8246, 9211, 9213 and 9875, and No-Vary-Search.
 //!
 //! A case is a name, the section of the standard, and steps. `cargo test -p stack --test it -- native::conformance::vary` runs an area.
-//! Where the standard leaves a choice, the case says what this cache has chosen (`docs/adr`, `cache/README.md`).
+//! Where the standard leaves a choice, the case says what this cache has chosen (`cache/README.md`).
 //!
 //! Time is told by `Age`, `Date` and `Last-Modified` rather than waited for.
 

@@ -13,7 +13,11 @@ fn fails() -> Reply {
 conformance! {
     when_the_app_closes "RFC 9111 section 4.2.4" => [
         get().reply(stale("")),
-        get().stale().reply(closes()).age(20..=40),
+        get().reply(closes()).age(20..=40),
+    ];
+    it_says_that_it_stood_in "RFC 9211 section 2.4" on Native: "the gateway behind the Worker stands in already" => [
+        get().reply(stale("")),
+        get().reply(closes()).ttl(-30..=-10).says("hit"),
     ];
     when_the_app_answers_500 "RFC 5861 section 4" => [
         get().reply(stale("")),
