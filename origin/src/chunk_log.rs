@@ -19,7 +19,7 @@ use http_body::{Body, Frame, SizeHint};
 #[cfg(test)]
 mod tests;
 
-/// Bytes by which the writer of an overflowed log may be ahead of its slowest reader before it waits, [`OVERHEAD`] included.
+/// Bytes by which the writer of an overflowed log may be ahead of its slowest reader before it waits, `OVERHEAD` included.
 pub const AHEAD: u64 = 1 << 20;
 
 /// Bytes that a chunk takes beside its own: without them, a body that comes byte by byte would take many times its length.
