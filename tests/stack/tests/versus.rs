@@ -21,9 +21,13 @@ fn every_proxy_does_the_same_work() {
     let cases = report["cases"].as_array().unwrap();
     let of = |subject: &str| cases.iter().filter(|case| case["subject"] == subject).count();
     // CPU of 6, memory of 3 in two ways, latency in 5, idle in 2, HTTP/2 of 3 in three ways.
-    assert_eq!([of("gateway"), of("gateway, signed"), of("nginx"), of("HAProxy"), of("Caddy")], [28; 5]);
+    assert_eq!([of("gateway, signed"), of("Caddy")], [28; 2]);
+    // Those with a cache: hits of 4 and an entry's memory; Varnish has no TLS, and does nothing else.
+    assert_eq!([of("gateway"), of("nginx"), of("HAProxy"), of("Varnish")], [33, 33, 33, 3]);
     let positive = |case: &Value| case["samples"].as_array().unwrap().iter().all(|s| s.as_f64().unwrap() > 0.0);
-    assert!(cases.iter().all(positive), "{report:#}");
+    // A hundred entries may fit into memory that was there before.
+    let memory_of_entries = |case: &Value| case["name"].as_str().unwrap().contains("entries");
+    assert!(cases.iter().all(|case| memory_of_entries(case) || positive(case)), "{report:#}");
     assert!(read("versus.md").contains("| TLS, 1 KiB | "));
     assert!(read("versus.svg").contains("1 KiB (nginx: "));
 }
