@@ -83,8 +83,8 @@ pub trait Store {
     /// stored.
     fn put(&self, key: Key, meta: Meta, body: Self::Body) -> Self::Body;
 
-    /// Puts new metadata in place of what is known of an answer; its body stays.
-    fn refresh(&self, key: Key, meta: Meta, handle: &Self::Handle);
+    /// Puts new metadata in place of what is known of an answer; its body stays. Gives what a look-up would leave in hand now.
+    fn refresh(&self, key: Key, meta: Arc<Meta>, handle: Self::Handle) -> Self::Handle;
 
     /// Puts a mark in place of what stands under a key.
     fn mark(&self, key: Key, mark: Mark);

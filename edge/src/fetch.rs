@@ -145,8 +145,11 @@ pub async fn run<H: Host>(host: &H, errand: Errand<H>) -> Fetched<H> {
     Fetched::Answer { answer, phase, sharing }
 }
 
-/// Asks for a fresh answer for whoever comes next.
+/// Asks for a fresh answer for whoever comes next. Not on behalf of a HEAD: its answer has no body to store.
 pub(crate) async fn later<H: Host>(host: &H, exchange: &Arc<Exchange>, request: &H::Request, ask: &Ask) {
+    if ask.head {
+        return;
+    }
     let request = host.again(request);
     let located = locate::find(host, exchange.key(), &request).await;
     host.fetch_later(Errand {
@@ -181,8 +184,8 @@ async fn validated<H: Host>(
 ) -> Option<Fetched<H>> {
     let (fresh, refusal) = match response::freshen(ask, &entry.meta, fields, times, sequence, &host.settings()) {
         Ok(meta) => {
-            host.refresh(entry.key.clone(), meta.clone(), &entry.handle);
             entry.meta = Arc::new(meta);
+            entry.handle = host.refresh(entry.key.clone(), Arc::clone(&entry.meta), entry.handle);
             (entry.meta.ttl(host.now()) > 0, None)
         }
         Err(refusal) => {
@@ -233,7 +236,7 @@ async fn head_tells<H: Host>(
     if validation::same_head(&entry.meta, fields)
         && let Ok(meta) = response::freshen(ask, &entry.meta, fields, times, sequence, &settings)
     {
-        host.refresh(entry.key, meta, &entry.handle);
+        host.refresh(entry.key, Arc::new(meta), entry.handle);
     } else {
         host.remove(&entry.key).await;
     }

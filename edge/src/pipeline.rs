@@ -160,8 +160,7 @@ async fn pass<H: Host>(
             Err(problem) => fail(host, exchange, problem, phase),
         };
     }
-    let as_get = host.again(&request);
-    let post = request.method() == "POST";
+    let as_get = (request.method() == "POST").then(|| host.again(&request));
     let (requested, sequence) = (host.now(), host.sequence());
     let mut answer = match host.forward(exchange, request, upload, Conditions::Clients, false).await {
         Ok(answer) => answer,
@@ -179,7 +178,7 @@ async fn pass<H: Host>(
         }
     }
     let described = answer.fields.single("content-location").and_then(|location| key.sibling(location));
-    if post && answer.status == 200 && described.as_ref() == Some(&key) {
+    if let Some(as_get) = as_get.filter(|_| answer.status == 200 && described.as_ref() == Some(&key)) {
         // RFC 9110 section 9.3.3: the answer is what a GET would get.
         let ask = Ask { cookie: as_get.has("cookie"), authorized: as_get.has("authorization"), ..Ask::default() };
         let times = Times { requested, received: host.now() };

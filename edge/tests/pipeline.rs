@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use cache::purge::{Log, Scope, Verdict};
 use cache::range::ByteRange;
@@ -159,8 +160,9 @@ impl Store for World {
         self.stored.borrow_mut().insert(key, Held::Answer(meta, body.clone()));
         body
     }
-    fn refresh(&self, key: Key, meta: Meta, handle: &String) {
-        self.stored.borrow_mut().insert(key, Held::Answer(meta, handle.clone()));
+    fn refresh(&self, key: Key, meta: Arc<Meta>, handle: String) -> String {
+        self.stored.borrow_mut().insert(key, Held::Answer(Meta::clone(&meta), handle.clone()));
+        handle
     }
     fn mark(&self, key: Key, mark: Mark) {
         self.stored.borrow_mut().insert(key, Held::Mark(mark));
@@ -403,6 +405,18 @@ fn stale_while_it_is_validated() {
     assert_eq!(said(&world.get("GET", "/a", &[]), "cache-status"), Some("test; hit; ttl=10"));
     world.wait(20);
     assert_eq!(world.get("GET", "/a", &[]).body, "answer 3");
+}
+
+/// What HEAD brings has no body, and must not take the place of what has one.
+#[test]
+fn a_stale_answer_to_head_is_not_refreshed_by_head() {
+    let world = World::answering(Ok(vec![("cache-control", "max-age=10, stale-while-revalidate=10")]));
+    world.get("GET", "/a", &[]);
+    world.wait(15);
+    assert_eq!(world.get("HEAD", "/a", &[]).status, 200);
+    assert!(world.later.borrow().is_empty());
+    assert_eq!(world.get("GET", "/a", &[]).body, "answer 1");
+    assert_eq!(world.later.borrow().len(), 1);
 }
 
 #[test]

@@ -137,8 +137,8 @@ impl Store for Native {
         self.gateway().store.put(key, meta, body)
     }
 
-    fn refresh(&self, key: Key, meta: Meta, handle: &Entry) {
-        self.gateway().store.refresh(key, meta, handle);
+    fn refresh(&self, key: Key, meta: Arc<Meta>, handle: Entry) -> Entry {
+        self.gateway().store.refresh(key, meta, handle)
     }
 
     fn mark(&self, key: Key, mark: Mark) {
@@ -187,13 +187,8 @@ impl Host for Native {
         self.gateway().purges.add(&groups.into_iter().map(of).collect::<Vec<_>>(), false);
     }
 
-    fn stored_fields(&self, stored: &Meta, entry: &Entry) -> HeaderFields {
-        // Freshened since it was looked up, it has other fields than those at hand.
-        if std::ptr::eq(stored, &*entry.meta) {
-            HeaderFields(HeaderMap::clone(&entry.headers))
-        } else {
-            HeaderFields::of_meta(stored)
-        }
+    fn stored_fields(&self, _stored: &Meta, entry: &Entry) -> HeaderFields {
+        HeaderFields(HeaderMap::clone(&entry.headers))
     }
 
     fn again(&self, incoming: &Incoming) -> Incoming {

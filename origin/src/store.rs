@@ -100,22 +100,24 @@ impl EntryStore {
     pub(crate) fn put(&self, key: Key, meta: Meta, body: Body) -> Body {
         if body.is_end_stream() {
             if meta.length().is_none_or(|length| length == 0) {
-                let entry = Entry::new(meta.with_length(0), Stored::Whole(Bytes::new()));
+                let entry = Entry::new(Arc::new(meta.with_length(0)), Stored::Whole(Bytes::new()));
                 self.entries.insert(key, Kept::Answer(entry));
             }
             return body;
         }
         let (writer, log) = ChunkLog::new(self.object, meta.length());
         let Some(reader) = log.reader() else { return body };
-        let entry = Entry::new(meta, Stored::Growing(Arc::clone(&log)));
+        let entry = Entry::new(Arc::new(meta), Stored::Growing(Arc::clone(&log)));
         self.entries.insert(key.clone(), Kept::Answer(entry.clone()));
         tokio::spawn(Receiving { store: self.clone(), key, entry, log }.pump(body, writer));
         Body::followed(reader)
     }
 
     /// Puts new metadata in place of an answer's; its body stays.
-    pub(crate) fn refresh(&self, key: Key, meta: Meta, entry: &Entry) {
-        self.entries.insert(key, Kept::Answer(Entry::new(meta, entry.body.clone())));
+    pub(crate) fn refresh(&self, key: Key, meta: Arc<Meta>, entry: Entry) -> Entry {
+        let entry = Entry::new(meta, entry.body);
+        self.entries.insert(key, Kept::Answer(entry.clone()));
+        entry
     }
 
     /// Puts a mark in place of what stands under a key.
@@ -130,9 +132,9 @@ impl EntryStore {
 }
 
 impl Entry {
-    fn new(meta: Meta, body: Stored) -> Self {
+    fn new(meta: Arc<Meta>, body: Stored) -> Self {
         let headers = Arc::new(HeaderFields::of_meta(&meta).0);
-        Self { meta: Arc::new(meta), headers, body }
+        Self { meta, headers, body }
     }
 
     /// Its body, or a part of it; `None` where it can't be had any more.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use cache::purge::Verdict;
 use cache::range::ByteRange;
@@ -144,11 +145,12 @@ impl Store for Runtime {
         glue::cache_put(&self.context, &url(&key), &response, &packed, OBJECT_LIMIT).map_or(body, Into::into)
     }
 
-    fn refresh(&self, key: Key, meta: Meta, handle: &Self::Handle) {
+    fn refresh(&self, key: Key, meta: Arc<Meta>, handle: Self::Handle) -> Self::Handle {
         if let Some(packed) = self.packed(&meta) {
             // Where it fails what is stored stays as it was.
-            let _ = glue::cache_refresh(&self.context, &url(&key), handle, &packed);
+            let _ = glue::cache_refresh(&self.context, &url(&key), &handle, &packed);
         }
+        handle
     }
 
     fn mark(&self, key: Key, mark: Mark) {
