@@ -73,17 +73,21 @@ pub fn after(query: Option<&str>) -> u64 {
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{FORMAT} {} {}", self.sequence, self.purges.len())?;
-        for Purge { at, soft, what } in &self.purges {
-            write!(f, "{} {at} ", if *soft { "soft" } else { "hard" })?;
-            match what {
-                What::Url(url) => writeln!(f, "url {url}")?,
-                What::Prefix(prefix) => writeln!(f, "prefix {prefix}")?,
-                What::Tag(tag) => writeln!(f, "tag {tag}")?,
-                What::Group { origin, name } => writeln!(f, "group {origin} {name}")?,
-                What::All => writeln!(f, "all")?,
-            }
+        self.purges.iter().try_for_each(|purge| writeln!(f, "{purge}"))
+    }
+}
+
+/// Its line.
+impl fmt::Display for Purge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ", if self.soft { "soft" } else { "hard" }, self.at)?;
+        match &self.what {
+            What::Url(url) => write!(f, "url {url}"),
+            What::Prefix(prefix) => write!(f, "prefix {prefix}"),
+            What::Tag(tag) => write!(f, "tag {tag}"),
+            What::Group { origin, name } => write!(f, "group {origin} {name}"),
+            What::All => f.write_str("all"),
         }
-        Ok(())
     }
 }
 
@@ -93,31 +97,35 @@ impl News {
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let (sequence, count) = lines.next()?.strip_prefix(FORMAT)?.strip_prefix(' ')?.split_once(' ')?;
-        let purges: Vec<Purge> = lines.map(purge).collect::<Option<_>>()?;
+        let purges: Vec<Purge> = lines.map(Purge::parse).collect::<Option<_>>()?;
         (count.parse() == Ok(purges.len())).then_some(Self { sequence: sequence.parse().ok()?, purges })
     }
 }
 
-fn purge(line: &str) -> Option<Purge> {
-    let (kind, rest) = line.split_once(' ')?;
-    let soft = match kind {
-        "hard" => false,
-        "soft" => true,
-        _ => return None,
-    };
-    let (at, what) = rest.split_once(' ')?;
-    let what = match what.split_once(' ') {
-        Some(("url", url)) => What::Url(url.into()),
-        Some(("prefix", prefix)) => What::Prefix(prefix.into()),
-        Some(("tag", tag)) => What::Tag(tag.into()),
-        Some(("group", group)) => {
-            let (origin, name) = group.split_once(' ')?;
-            What::Group { origin: origin.into(), name: name.into() }
-        }
-        None if what == "all" => What::All,
-        _ => return None,
-    };
-    Some(Purge { at: at.parse().ok()?, soft, what })
+impl Purge {
+    /// Reads its line.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let (kind, rest) = line.split_once(' ')?;
+        let soft = match kind {
+            "hard" => false,
+            "soft" => true,
+            _ => return None,
+        };
+        let (at, what) = rest.split_once(' ')?;
+        let what = match what.split_once(' ') {
+            Some(("url", url)) => What::Url(url.into()),
+            Some(("prefix", prefix)) => What::Prefix(prefix.into()),
+            Some(("tag", tag)) => What::Tag(tag.into()),
+            Some(("group", group)) => {
+                let (origin, name) = group.split_once(' ')?;
+                What::Group { origin: origin.into(), name: name.into() }
+            }
+            None if what == "all" => What::All,
+            _ => return None,
+        };
+        Some(Self { at: at.parse().ok()?, soft, what })
+    }
 }
 
 #[cfg(test)]

@@ -114,7 +114,9 @@ fn length(scope: &Scope) -> usize {
     }
 }
 
-fn said(purge: Purge) -> news::Purge {
+/// A purge in the words of the exchange.
+#[must_use]
+pub fn said(purge: Purge) -> news::Purge {
     let what = match purge.scope {
         Scope::Url(url) => What::Url(url),
         Scope::Prefix(prefix) => What::Prefix(prefix),
@@ -125,7 +127,9 @@ fn said(purge: Purge) -> news::Purge {
     news::Purge { at: purge.at, soft: purge.soft, what }
 }
 
-fn purge(said: &news::Purge) -> Purge {
+/// A purge that was said in the words of the exchange.
+#[must_use]
+pub fn purge(said: &news::Purge) -> Purge {
     let scope = match &said.what {
         What::Url(url) => Scope::Url(url.clone()),
         What::Prefix(prefix) => Scope::Prefix(prefix.clone()),

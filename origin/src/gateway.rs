@@ -16,6 +16,7 @@ use crate::purges::Purges;
 use crate::sites::Sites;
 use crate::store::EntryStore;
 use crate::upstream::{self, Pool};
+use crate::zone_cache::ZoneCache;
 
 /// The gateway's state, shared by all cores.
 pub struct Gateway {
@@ -27,6 +28,8 @@ pub struct Gateway {
     pub store: EntryStore,
     /// What has been purged from it.
     pub purges: Purges,
+    /// Cloudflare's cache of our zone, where we may purge it.
+    pub(crate) zone_cache: Option<ZoneCache>,
     /// Requests under way for an answer that others wait for, and those that freshen what is stored.
     pub(crate) flights: Flights,
     pub(crate) refreshes: Flights,
@@ -54,6 +57,13 @@ impl Gateway {
             limits.connections_per_client as usize,
         );
         let apps = upstream::of_sites(&config.sites, limits, &config.timeouts);
+        let zone_cache = config.cloudflare.as_ref().and_then(|cloudflare| match ZoneCache::new(cloudflare) {
+            Ok(zone) => Some(zone),
+            Err(error) => {
+                tracing::error!(error, "Cloudflare can't be asked to purge");
+                None
+            }
+        });
         Arc::new(Self {
             connections,
             resting: AtomicBool::new(false),
@@ -61,7 +71,8 @@ impl Gateway {
             apps,
             sites: Sites::new(config.sites.clone()),
             store: EntryStore::new(&config.cache),
-            purges: Purges::from_now_on(),
+            purges: Purges::of(config.state.as_ref().map(|state| state.folder.as_path())),
+            zone_cache,
             flights: Flights::new(flights::ALONE),
             refreshes: Flights::new(flights::ALONE),
             health: Health::new(&config.sites),

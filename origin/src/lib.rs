@@ -42,4 +42,6 @@ pub mod store;
 pub mod telemetry;
 pub mod trust;
 mod upstream;
+mod web;
 mod websocket;
+mod zone_cache;

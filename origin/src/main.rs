@@ -139,7 +139,14 @@ fn purge(wish: &Wish, file: &Path) -> Result<Option<String>, Failure> {
     let admin = config.admin.as_ref().ok_or_else(nobody)?;
     let json = serde_json::to_string(wish).map_err(|error| failed(error.to_string(), 1))?;
     match ask(admin, "/purge", json).map_err(|error| failed(format!("the gateway can't be asked: {error}"), 1))? {
-        (200, _) => Ok(Some(format!("{} purged{}", scopes.len(), if wish.soft { ", softly" } else { "" }))),
+        (200, said) => {
+            let done = format!("{} purged{}", scopes.len(), if wish.soft { ", softly" } else { "" });
+            let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+            match said["zone"].as_str() {
+                None => Ok(Some(done)),
+                Some(why) => Err(failed(format!("{done}, but not in Cloudflare's own cache of the zone: {why}"), 1)),
+            }
+        }
         (status, said) => Err(failed(format!("the gateway says {status}: {}", said.trim()), 1)),
     }
 }

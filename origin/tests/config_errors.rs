@@ -114,6 +114,10 @@ const CASES: &[(&str, &str)] = &[
         "tls = { cert = \"DIR/own.pem\", key = \"DIR/own.key\", client_ca = \"DIR/own.pem\" }\n{site}trust = \"cloudflare\"\n\
          acme_ask = \"http://127.0.0.1:3000/ask\"\n",
     ),
+    (
+        "a zone, an API and a token that are none",
+        "{http}{site}[cloudflare]\nzone = \"makenot.work\"\napi = \"http://a/\"\nca = \"DIR/none.pem\"\ntoken_file = \"DIR/none\"\n",
+    ),
     ("ACME by path", "{tls}{site}acme_ask = \"http://127.0.0.1:3000/ask\"\npaths = [\"/git/\"]\n"),
     (
         "a CA that is none",

@@ -46,6 +46,7 @@ use transport::Transport;
 
 use crate::config::{self, Config};
 use crate::sites::Sites;
+use crate::web::Client;
 
 /// Names that are worked on at once; past it a new one is refused.
 const AT_ONCE: usize = 64;
@@ -123,8 +124,11 @@ impl Acme {
                 Err(error) => tracing::error!(name, %error, "a certificate in the storage is not usable"),
             }
         }
-        let ca =
-            Ca::new(acme, ways(&config.listen), Transport::new(acme.ca.as_deref()).map_err(AcmeError::Authorities)?);
+        let ca = Ca::new(
+            acme,
+            ways(&config.listen),
+            Transport(Client::new(acme.ca.as_deref()).map_err(AcmeError::Authorities)?),
+        );
         let (wanted, wishes) = mpsc::channel(AT_ONCE);
         let (now, minute) = (Instant::now(), Duration::from_secs(60));
         let this = Self {

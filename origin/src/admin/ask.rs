@@ -15,7 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::config::{Admin, AdminAddress};
 
 /// How long it may take to answer.
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// Sends JSON to a path of the private listener; gives the status and the body of its answer.
 ///

@@ -40,6 +40,9 @@ struct Done {
     /// The number of the last of these purges.
     sequence: u64,
     scopes: usize,
+    /// Why Cloudflare's own cache of the zone was not purged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
 }
 
 impl Wish {
@@ -57,6 +60,11 @@ impl Wish {
         }
         if let Some(long) = self.url.iter().chain(&self.prefix).chain(&self.tag).find(|text| text.len() > LONGEST) {
             return Err(format!("`{}…` is over {LONGEST} bytes", long.chars().take(40).collect::<String>()));
+        }
+        if let Some(text) =
+            self.url.iter().chain(&self.prefix).chain(&self.tag).find(|text| text.contains(char::is_control))
+        {
+            return Err(format!("`{}` has control characters, which no URL and no tag has", text.escape_debug()));
         }
         let mut scopes = Vec::with_capacity(count);
         for text in &self.url {
@@ -115,7 +123,17 @@ pub(super) async fn purge(State(gateway): State<Arc<Gateway>>, body: Bytes) -> R
             let sequence = gateway.purges.add(&scopes, soft);
             let named: Vec<String> = scopes.iter().take(20).map(shown).collect();
             tracing::info!(scopes = scopes.len(), soft, sequence, what = named.join(" "), "purged");
-            Json(Done { sequence, scopes: scopes.len() }).into_response()
+            if let Err(error) = gateway.purges.keep().await {
+                tracing::error!(%error, "a purge is in force, but may not outlive this process");
+            }
+            let zone = match &gateway.zone_cache {
+                Some(zone) => zone.purge(&scopes).await.err(),
+                None => None,
+            };
+            if let Some(why) = &zone {
+                tracing::error!(sequence, why, "Cloudflare's cache of the zone was not purged");
+            }
+            Json(Done { sequence, scopes: scopes.len(), zone }).into_response()
         }
         Err(error) => {
             let said = serde_json::json!({ "error": error, "code": "purge-refused" });
@@ -163,6 +181,8 @@ mod tests {
             assert!(error.contains(text) && error.contains("https://makenot.work/"), "{error}");
         }
         assert!(url("https://a/%2f").expect_err("refused by the path rule").contains("%2f"));
+        let lines = Wish { prefix: vec!["https://a/\nhard 9 all".to_owned()], ..Wish::default() };
+        assert!(lines.scopes().expect_err("two lines").contains("control characters"));
         assert!(Wish::default().scopes().expect_err("nothing").contains("at least one"));
         let tags = |tag: &str, n| Wish { tag: vec![tag.to_owned(); n], ..Wish::default() }.scopes();
         assert!(tags("a,b", 1).is_err() && tags("a", 1_001).is_err() && tags(&"a".repeat(9_000), 1).is_err());

@@ -11,7 +11,7 @@ use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Liste
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
-use super::{Config, Fault, Written, acme, app, bucket};
+use super::{Config, Fault, Written, acme, app, bucket, cloudflare};
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
 const SOCKET_PATH: usize = 107;
@@ -33,6 +33,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     if file.cache.object.0 > file.cache.size.0 {
         faults.push(Fault::new("cache.object", "is larger than cache.size: one object must fit into the cache"));
     }
+    let cloudflare = file.cloudflare.and_then(|section| cloudflare::check(section, &mut faults));
     let edge = file.edge.and_then(|e| edge(e, &mut faults));
     let client_ca = file.tls.as_ref().is_some_and(|t| t.client_ca.is_some());
     let given = Given {
@@ -54,6 +55,8 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         edge,
         acme,
         admin,
+        cloudflare,
+        state: file.state,
         cache: file.cache,
         compress: file.compress,
         limits: file.limits,

@@ -8,6 +8,7 @@ mod app;
 mod bucket;
 mod changes;
 mod check;
+mod cloudflare;
 mod section;
 mod site;
 mod token;
@@ -22,7 +23,8 @@ pub use acme::Acme;
 pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
 pub use changes::changes;
-pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, Timeouts, Tls};
+pub use cloudflare::Cloudflare;
+pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use token::Token;
 pub use value::{AdminAddress, AppAddress, Size, Span};
@@ -41,6 +43,10 @@ pub struct Config {
     pub acme: Option<Acme>,
     /// The private listener.
     pub admin: Option<Admin>,
+    /// Our zone at Cloudflare, where we may ask for something there.
+    pub cloudflare: Option<Cloudflare>,
+    /// What outlives the process, where anything does.
+    pub state: Option<State>,
     /// The cache.
     pub cache: Cache,
     /// Content codings, where wanted.

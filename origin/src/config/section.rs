@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::acme::AcmeSection;
 use super::bucket::BucketSection;
+use super::cloudflare::CloudflareSection;
 use super::site::SiteSection;
 use super::token::Token;
 use super::value::{AdminAddress, Size, Span};
@@ -25,6 +26,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) acme: AcmeSection,
     pub(super) admin: Option<AdminSection>,
+    pub(super) cloudflare: Option<CloudflareSection>,
+    pub(super) state: Option<State>,
     #[serde(default)]
     pub(super) cache: Cache,
     pub(super) compress: Option<Compress>,
@@ -111,6 +114,20 @@ pub struct Admin {
     pub listen: AdminAddress,
     /// What whoever asks must show.
     pub token: Option<Token>,
+}
+
+/// `[state]`: what outlives the process.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// The folder that it is kept in; made where it is not there.
+    pub folder: PathBuf,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { folder: "/var/lib/origin".into() }
+    }
 }
 
 /// `[cache]`: the native cache.

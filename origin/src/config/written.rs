@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use super::value::Span;
-use super::{Bucket, Config, Site};
+use super::{Bucket, Config, Site, cloudflare};
 
 /// A configuration as it is written down.
 #[derive(Clone, Default)]
@@ -68,6 +68,9 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
     if let (Some(Value::Table(section)), Some(edge)) = (sections.get_mut("edge"), &config.edge) {
         default(section, "window", seconds(edge.window.max_age));
         default(section, "skew", seconds(edge.window.skew));
+    }
+    if let Some(Value::Table(section)) = sections.get_mut("cloudflare") {
+        default(section, "api", cloudflare::api());
     }
     match (sections.get_mut("acme").and_then(Value::as_table_mut), &config.acme) {
         (Some(section), Some(acme)) => {

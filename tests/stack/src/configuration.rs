@@ -108,6 +108,7 @@ fn own(wanted: &Wanted<'_>) -> Table {
     );
     config.insert("edge".into(), table(&[("keys_file", path(&files.edge_keys))]));
     config.insert("admin".into(), table(&[("listen", loopback(wanted.ports.admin))]));
+    config.insert("state".into(), table(&[("folder", path(&wanted.folder.join("state")))]));
     config.insert("timeouts".into(), table(&[("drain", "2s".to_owned()), ("hold", "2s".to_owned())]));
     config.insert("site".into(), vec![Value::Table(site)].into());
     let mut buckets = Table::new();

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use stack::gateway::{self, Gateway};
+use stack::toolchain::Toolchain;
 
 use crate::answer::{Answer, send};
 use crate::site::{Host, Site, client};
@@ -12,6 +14,7 @@ cases![
     softly_it_is_sent_once_more,
     everything_and_what_it_costs on Worker,
     without_the_gateway_what_is_known_holds on Worker,
+    the_next_gateway_knows_what_was_purged on Worker,
     nobody_else_reads_the_log,
 ];
 
@@ -143,6 +146,41 @@ async fn without_the_gateway_what_is_known_holds(_: &Site) {
             assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
         }
     }
+    site.stack.stop().await;
+}
+
+/// The gateway is killed right after a purge, and started again: the purge holds, and everything else that edges hold does, too.
+async fn the_next_gateway_knows_what_was_purged(_: &Site) {
+    let mut site = Site::start(Host::Worker).await.expect("it starts");
+    let (purged, other) = ("/cache?cc=max-age=600&tag=next&purged", "/cache?cc=max-age=600&other");
+    for path in [purged, other] {
+        assert_eq!(hit(&site, path).await.text(), "render 1\n");
+    }
+    purge(&site, r#"{"tag": ["next"]}"#).await;
+    let order = Instant::now();
+    let pid = Pid::from_raw(i32::try_from(site.stack.gateway.pid()).expect("a pid")).expect("a pid");
+    kill_process(pid, Signal::KILL).expect("it runs");
+    while !site.stack.gateway.ended() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let file = site.stack.folder().join("origin.toml");
+    let port = site.stack.addresses.gateway.trim_start_matches("https://");
+    let text = std::fs::read_to_string(&file).expect("read").replacen(
+        "https = [\"127.0.0.1:0\"]",
+        &format!("https = [\"{port}\"]"),
+        1,
+    );
+    assert!(text.contains(&format!("https = [\"{port}\"]")), "{text}");
+    std::fs::write(&file, text).expect("written");
+    let binary = gateway::build(&Toolchain::workspace(), &|line| println!("{line}")).expect("it is built");
+    site.stack.gateway = tokio::task::block_in_place(|| Gateway::start(&binary, &file, None)).expect("it starts again");
+    while site.fetch(purged).await.text() == "render 1\n" {
+        assert!(order.elapsed() < IN_FORCE + Duration::from_secs(2), "{:?}", order.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("in force after a restart, {:?} after the order", order.elapsed());
+    let kept = site.fetch(other).await;
+    assert!(said(&kept).contains("; hit; ttl=") && kept.text() == "render 1\n", "{}", kept.head());
     site.stack.stop().await;
 }
 
