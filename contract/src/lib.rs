@@ -40,6 +40,9 @@ pub mod signature;
 pub mod target;
 pub mod trace;
 
+/// Where the site says how it is. It answers also while the rest of the site is closed.
+pub const HEALTH: &str = "/api/health";
+
 pub use accept::wants_json;
 pub use facts::{Country, EdgeFacts};
 pub use problem::Problem;

@@ -6,11 +6,11 @@
 //! edge-exchange 1 1795000000125 3
 //! hard 1795000000125 tag creator-7
 //! soft 1795000000124 url https://makenot.work/c/mira
-//! hard 1795000000000 all
+//! standing 1795000000123<TAB>maintenance retry=600
 //! ```
 //!
 //! First the format, its version, the number of the newest purge, and how many follow. Then these: whether it is a hard or a soft one, its
-//! number, its kind, and of what. A group (RFC 9875) has its origin, a space and its name, which may have spaces of its own. All above `after`
+//! number, its kind, and of what; then the standing orders, each after a tab, where they are newer than `after`. A group (RFC 9875) has its origin, a space and its name, which may have spaces of its own. All above `after`
 //! are told, or so many, newest first, that the last one stands for all before it: then it is one of everything. Whoever learns a purge again
 //! knows no more than before, so answers may overlap and overtake one another.
 //!
@@ -34,6 +34,17 @@ pub struct News {
     pub sequence: u64,
     /// Those that the edge did not know.
     pub purges: Vec<Purge>,
+    /// The standing orders, where the edge did not know them.
+    pub standing: Option<Standing>,
+}
+
+/// The standing orders, all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The number under which they were ordered.
+    pub at: u64,
+    /// A line each, without line feeds and tabs.
+    pub orders: Vec<Box<str>>,
 }
 
 /// A purge.
@@ -72,8 +83,27 @@ pub fn after(query: Option<&str>) -> u64 {
 
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{FORMAT} {} {}", self.sequence, self.purges.len())?;
-        self.purges.iter().try_for_each(|purge| writeln!(f, "{purge}"))
+        writeln!(f, "{FORMAT} {} {}", self.sequence, self.purges.len() + usize::from(self.standing.is_some()))?;
+        self.purges.iter().try_for_each(|purge| writeln!(f, "{purge}"))?;
+        self.standing.iter().try_for_each(|standing| writeln!(f, "{standing}"))
+    }
+}
+
+/// Their line.
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "standing {}", self.at)?;
+        self.orders.iter().try_for_each(|order| write!(f, "\t{order}"))
+    }
+}
+
+impl Standing {
+    /// Reads their line.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut parts = line.strip_prefix("standing ")?.split('\t');
+        let at = parts.next()?.parse().ok()?;
+        Some(Self { at, orders: parts.map(Into::into).collect() })
     }
 }
 
@@ -97,8 +127,17 @@ impl News {
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let (sequence, count) = lines.next()?.strip_prefix(FORMAT)?.strip_prefix(' ')?.split_once(' ')?;
-        let purges: Vec<Purge> = lines.map(Purge::parse).collect::<Option<_>>()?;
-        (count.parse() == Ok(purges.len())).then_some(Self { sequence: sequence.parse().ok()?, purges })
+        let (mut purges, mut standing, mut others) = (Vec::new(), None, 0);
+        for line in lines {
+            match line.split_once(' ').map(|(kind, _)| kind) {
+                Some("hard" | "soft") => purges.push(Purge::parse(line)?),
+                Some("standing") => standing = Some(Standing::parse(line)?),
+                // From a newer version.
+                _ => others += 1,
+            }
+        }
+        let all = purges.len() + usize::from(standing.is_some()) + others;
+        (count.parse() == Ok(all)).then_some(Self { sequence: sequence.parse().ok()?, purges, standing })
     }
 }
 
@@ -130,7 +169,7 @@ impl Purge {
 
 #[cfg(test)]
 mod tests {
-    use super::{News, Purge, What, after, query};
+    use super::{News, Purge, Standing, What, after, query};
     use proptest::prelude::*;
 
     fn what() -> impl Strategy<Value = What> {
@@ -146,9 +185,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_and_back(sequence: u64, purges in prop::collection::vec((any::<u64>(), any::<bool>(), what()), 0..9)) {
+        fn there_and_back(
+            sequence: u64,
+            purges in prop::collection::vec((any::<u64>(), any::<bool>(), what()), 0..9),
+            standing in prop::option::of((any::<u64>(), prop::collection::vec("[ -~]{0,20}", 0..4))),
+        ) {
             let purges = purges.into_iter().map(|(at, soft, what)| Purge { at, soft, what }).collect();
-            let news = News { sequence, purges };
+            let standing = standing.map(|(at, orders)| Standing { at, orders: orders.into_iter().map(Into::into).collect() });
+            let news = News { sequence, purges, standing };
             let text = news.to_string();
             prop_assert_eq!(News::parse(&text), Some(news));
             // What is cut off anywhere is not taken for the whole.

@@ -50,6 +50,8 @@ pub enum Problem {
     Overloaded,
     /// The server is restarting.
     Draining,
+    /// The operator is working on the site.
+    Maintenance,
     /// The client asked for a stored answer (`only-if-cached`) and there is none.
     NotCached,
     /// The request has passed us before, several times.
@@ -61,7 +63,7 @@ const APP_ADVICE: &str = "Try again in a moment; if it stays so, tell us the req
 
 impl Problem {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::BadRequest,
         Self::PathRefused,
         Self::NotFound,
@@ -82,6 +84,7 @@ impl Problem {
         Self::HandoffRefused,
         Self::Overloaded,
         Self::Draining,
+        Self::Maintenance,
         Self::NotCached,
         Self::Loop,
     ];
@@ -151,6 +154,12 @@ impl Problem {
                 (503, "overloaded", "The site has too much to do right now", "Try again in a few seconds.")
             }
             Self::Draining => (503, "draining", "The server is restarting", "Try again in a few seconds."),
+            Self::Maintenance => (
+                503,
+                "maintenance",
+                "We are working on the site",
+                "It will be back soon. This page looks again by itself.",
+            ),
             Self::Loop => (508, "loop", "The site's servers are set up in a circle", APP_ADVICE),
             Self::NotCached => {
                 (504, "not-cached", "No stored answer is at hand", "Ask without Cache-Control: only-if-cached.")

@@ -6,6 +6,8 @@ use cache::purge::{Log, Purge, Scope, Verdict};
 use cache::{Key, Meta};
 use contract::news::{self, News, What};
 
+use crate::Standing;
+
 /// For so long what has been heard is taken for all there is, in ms: a purge holds within 5 s, and asking takes a while.
 pub const BOUND: u64 = 4_000;
 /// For so much longer it is, while another request asks: not all that come meanwhile need to. In ms.
@@ -17,6 +19,7 @@ pub const PAUSE: u64 = 1_000;
 #[derive(Debug, Default)]
 pub struct Following {
     log: Log,
+    standing: Standing,
     /// When what it knows was all there is, in ms since 1970; 0 for never.
     heard: u64,
     /// When it was last asked, and when nobody answered in time.
@@ -40,6 +43,12 @@ impl Following {
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.log.newest()
+    }
+
+    /// The standing orders, as far as they are known.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// What is known of an entry.
@@ -73,6 +82,9 @@ impl Following {
     /// Takes over what the gateway has said; the request left at `left`.
     pub fn learn(&mut self, news: &News, left: u64) {
         let purges: Vec<Purge> = news.purges.iter().map(purge).collect();
+        if let Some(said) = news.standing.as_ref().filter(|said| said.at > self.standing.at) {
+            self.standing = Standing::new(said.at, said.orders.iter().map(|order| &**order));
+        }
         // One that knows less has been overtaken, or is on its way out.
         if news.sequence >= self.log.newest() {
             self.heard = self.heard.max(left);
@@ -94,16 +106,17 @@ impl Following {
 /// Bytes of the names in one answer, near enough.
 const LONGEST: usize = 256 << 10;
 
-/// What the gateway says to one that knows what is in its log up to `after`.
+/// What the gateway says to one that knows what was ordered up to `after`.
 #[must_use]
-pub fn news(log: &Log, after: u64) -> News {
+pub fn news(log: &Log, standing: &Standing, after: u64) -> News {
     let mut most = news::MOST;
     let mut purges = log.since(after, most);
     while most > 1 && purges.iter().map(|purge| length(&purge.scope)).sum::<usize>() > LONGEST {
         most /= 2;
         purges = log.since(after, most);
     }
-    News { sequence: log.newest(), purges: purges.into_iter().map(said).collect() }
+    let standing = (standing.at > after).then(|| news::Standing { at: standing.at, orders: standing.lines() });
+    News { sequence: log.newest(), purges: purges.into_iter().map(said).collect(), standing }
 }
 
 fn length(scope: &Scope) -> usize {
@@ -142,7 +155,7 @@ pub fn purge(said: &news::Purge) -> Purge {
 
 #[cfg(test)]
 mod tests {
-    use super::{BOUND, Following, Hearing, LONGEST, PAUSE, SLACK, news};
+    use super::{BOUND, Following, Hearing, LONGEST, PAUSE, SLACK, Standing, news};
     use cache::purge::{Log, Scope, Verdict};
     use cache::response::{Times, storable};
     use cache::{Ask, Key, Meta, Settings, Timestamp};
@@ -165,7 +178,7 @@ mod tests {
         assert_eq!((edge.hearing(t + PAUSE - 1), edge.hearing(t + PAUSE)), (Hearing::Unknown, Hearing::Ask));
         assert!(edge.told(7, t));
         assert_eq!(edge.hearing(t + PAUSE), Hearing::Ask);
-        edge.learn(&news(&log, edge.sequence()), t + 10);
+        edge.learn(&news(&log, &Standing::default(), edge.sequence()), t + 10);
         assert_eq!((edge.sequence(), edge.hearing(t + 10 + BOUND - 1)), (7, Hearing::Known));
         assert_eq!(edge.hearing(t + 10 + BOUND), Hearing::Ask);
         edge.asking(t + 10 + BOUND);
@@ -176,17 +189,35 @@ mod tests {
     }
 
     #[test]
+    fn standing_orders_are_told_once_and_the_newest_hold() {
+        let (mut log, mut edge) = (Log::starting_at(7), Following::default());
+        log.learn(&[], 8);
+        let first = Standing::new(8, ["maintenance host=a"]);
+        let said = news(&log, &first, edge.sequence());
+        let said = News::parse(&said.to_string()).expect("whole");
+        edge.learn(&said, 1);
+        assert_eq!((edge.standing(), edge.sequence()), (&first, 8));
+        assert_eq!(news(&log, &first, edge.sequence()).standing, None);
+        log.learn(&[], 9);
+        let none = Standing::new(9, []);
+        edge.learn(&news(&log, &none, edge.sequence()), 2);
+        // What has been overtaken changes nothing.
+        edge.learn(&said, 3);
+        assert_eq!(edge.standing(), &none);
+    }
+
+    #[test]
     fn what_is_said_is_bounded() {
         let mut log = Log::starting_at(0);
         for n in 0..2_000 {
             log.add(&Scope::Url(format!("https://a/{n}").into()), false);
         }
-        assert_eq!(news(&log, 0).purges.len(), 1_000);
-        assert_eq!(news(&log, 1_990).purges.len(), 10);
+        assert_eq!(news(&log, &Standing::default(), 0).purges.len(), 1_000);
+        assert_eq!(news(&log, &Standing::default(), 1_990).purges.len(), 10);
         for n in 0..1_000 {
             log.add(&Scope::Url(format!("https://a/{n}{}", "x".repeat(8_000)).into()), false);
         }
-        let said = news(&log, 0);
+        let said = news(&log, &Standing::default(), 0);
         assert!(said.purges.len() > 10 && said.to_string().len() < LONGEST + 10_000, "{}", said.purges.len());
         assert_eq!((said.sequence, &said.purges.last().expect("some").what), (3_000, &contract::news::What::All));
     }
@@ -224,7 +255,7 @@ mod tests {
                     }
                     4 if !asked.is_empty() => {
                         let n = which % asked.len();
-                        asked[n].3 = Some(News::parse(&news(&log, asked[n].1).to_string()).expect("whole"));
+                        asked[n].3 = Some(News::parse(&news(&log, &Standing::default(), asked[n].1).to_string()).expect("whole"));
                     }
                     5 => {
                         if let Some(n) = asked.iter().position(|(.., said)| said.is_some()) {

@@ -5,7 +5,7 @@ use cache::{Fields, Key, Meta, Settings, Store, Timestamp};
 use contract::Problem;
 
 use crate::fetch::{Errand, Fetched};
-use crate::{Answer, Exchange, FieldsMut};
+use crate::{Answer, Exchange, FieldsMut, Standing};
 
 /// The head of a request.
 pub trait Head: Fields {
@@ -61,6 +61,9 @@ pub trait Host: Store + Sized {
     fn hear(&self, _exchange: &Exchange) -> impl Future<Output = bool> {
         std::future::ready(true)
     }
+
+    /// Reads the standing orders that this host knows of.
+    fn standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> T;
 
     /// What the purges say of an entry.
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict;

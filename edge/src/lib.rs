@@ -24,6 +24,7 @@ pub mod onward;
 pub mod page;
 pub mod pipeline;
 mod serve;
+pub mod standing;
 
 #[cfg(target_arch = "wasm32")]
 mod worker;
@@ -32,3 +33,4 @@ pub use answer::{Answer, FieldsMut};
 pub use exchange::{Exchange, Visitor};
 pub use fetch::{Errand, Fetched, Sharing};
 pub use host::{Conditions, Head, Host};
+pub use standing::Standing;

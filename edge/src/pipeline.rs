@@ -60,6 +60,13 @@ pub async fn answer<H: Host>(
     request: H::Request,
     upload: Option<H::Upload>,
 ) -> Answered<H> {
+    if closed(host, exchange).is_some() {
+        // Perhaps no more.
+        host.hear(exchange).await;
+        if let Some(retry) = closed(host, exchange) {
+            return come_back(host, exchange, retry);
+        }
+    }
     if let Some(asset) = host.asset(exchange, &request).await {
         return finish::<H>(exchange, asset, None, None);
     }
@@ -78,6 +85,10 @@ pub async fn answer<H: Host>(
         let located = locate::find(host, exchange.key(), &request).await;
         // A miss need not know; but what is stored by one who has never heard anything counts as purged.
         let known = (located.entry.is_none() && host.sequence() > 0) || hearing.await;
+        // It may have heard of it just now.
+        if let Some(retry) = closed(host, exchange) {
+            return come_back(host, exchange, retry);
+        }
         let (located, why) = match from_store(host, exchange, &request, &ask, &form, located, waited).await {
             Ok((answer, Phase::Hit { ttl })) if !known => {
                 return finish::<H>(exchange, answer, Some(Phase::Unsure { ttl }), None);
@@ -217,6 +228,23 @@ pub fn refuse<H: Host>(host: &H, refused: &Refused) -> Answer<H::Fields, H::Body
 fn fail<H: Host>(host: &H, exchange: &Exchange, problem: Problem, phase: Phase) -> Answered<H> {
     let answer = refuse(host, &Refused { problem, id: exchange.id, json: exchange.json });
     finish::<H>(exchange, answer, Some(phase), Some(problem))
+}
+
+/// Whether the site is being worked on, for this visitor: after how many seconds to come back. Health says how it is all the same.
+fn closed<H: Host>(host: &H, exchange: &Exchange) -> Option<u32> {
+    let health = || exchange.target.path() == contract::HEALTH;
+    host.standing(|standing| standing.closed(&exchange.authority, exchange.visitor.client)).filter(|_| !health())
+}
+
+/// Says when to come back; a browser does so by itself.
+fn come_back<H: Host>(host: &H, exchange: &Exchange, retry: u32) -> Answered<H> {
+    let problem = Problem::Maintenance;
+    let mut answer = refuse(host, &Refused { problem, id: exchange.id, json: exchange.json });
+    answer.fields.set("retry-after", &retry.to_string());
+    if !exchange.json {
+        answer.fields.set("refresh", &retry.to_string());
+    }
+    finish::<H>(exchange, answer, None, Some(problem))
 }
 
 /// What every answer carries: its id, and what the cache did (RFC 9211: the cache nearest the origin comes first).

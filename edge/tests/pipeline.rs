@@ -10,7 +10,7 @@ use cache::range::ByteRange;
 use cache::{Fields, Kept, Key, Mark, Meta, Settings, Store, Timestamp};
 use contract::Problem;
 use edge::exchange::Refused;
-use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Head, Host, Visitor, fetch, pipeline};
+use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Head, Host, Standing, Visitor, fetch, pipeline};
 use futures_util::FutureExt as _;
 
 type Lines = Vec<(String, Vec<u8>)>;
@@ -86,6 +86,7 @@ struct World {
     conditions: RefCell<Vec<String>>,
     said: RefCell<Said>,
     purges: RefCell<Log>,
+    standing: RefCell<Standing>,
     /// Errands for nobody, done by [`World::rest`].
     later: RefCell<Vec<Errand<World>>>,
 }
@@ -105,6 +106,7 @@ impl World {
             conditions: RefCell::default(),
             said: RefCell::new(answers.map(|fields| (200, fields))),
             purges: RefCell::default(),
+            standing: RefCell::default(),
             later: RefCell::default(),
         }
     }
@@ -190,6 +192,9 @@ impl Host for World {
     }
     fn sequence(&self) -> u64 {
         self.purges.borrow().newest()
+    }
+    fn standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> T {
+        read(&self.standing.borrow())
     }
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict {
         self.purges.borrow().verdict(key, stored)

@@ -12,7 +12,7 @@ use crate::health::Health;
 use crate::limits::connections::Connections;
 use crate::limits::descriptors;
 use crate::metrics::Metrics;
-use crate::purges::Purges;
+use crate::orders::Orders;
 use crate::sites::Sites;
 use crate::store::EntryStore;
 use crate::upstream::{self, Pool};
@@ -26,8 +26,8 @@ pub struct Gateway {
     pub sites: Sites,
     /// The native cache.
     pub store: EntryStore,
-    /// What has been purged from it.
-    pub purges: Purges,
+    /// What the operator has ordered: purges, and what holds until it is ordered otherwise.
+    pub orders: Orders,
     /// Cloudflare's cache of our zone, where we may purge it.
     pub(crate) zone_cache: Option<ZoneCache>,
     /// Requests under way for an answer that others wait for, and those that freshen what is stored.
@@ -71,7 +71,7 @@ impl Gateway {
             apps,
             sites: Sites::new(config.sites.clone()),
             store: EntryStore::new(&config.cache),
-            purges: Purges::of(config.state.as_ref().map(|state| state.folder.as_path())),
+            orders: Orders::of(config.state.as_ref().map(|state| state.folder.as_path())),
             zone_cache,
             flights: Flights::new(flights::ALONE),
             refreshes: Flights::new(flights::ALONE),

@@ -15,7 +15,7 @@ use crate::config::{self, AppAddress, Site};
 use crate::trust::Trusted;
 
 /// Where the monitor asks.
-pub const PATH: &str = "/api/health";
+pub const PATH: &str = contract::HEALTH;
 
 /// How often an app is tried, and how long it may take to accept a connection.
 const INTERVAL: Duration = Duration::from_secs(5);

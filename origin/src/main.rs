@@ -5,10 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use http::Method;
 use origin::acme::{Outcome, import_caddy};
-use origin::admin::{Wish, ask};
+use origin::admin::{Closing, Wish, ask};
 use origin::config::{self, Config};
 use origin::handover::Inheritance;
 use origin::run::{self, RunError};
@@ -24,6 +26,7 @@ use origin::run::{self, RunError};
   origin import-caddy /var/lib/caddy/.local/share/caddy
                                                  take over Caddy's certificates of creators' domains
   origin purge --tag creator-17                  serve no more what bears a tag
+  origin maintenance on                          tell visitors to come back later
   kill -HUP PID                                  have a new process take over, with the file as it is then
 
 docs/configuration.md describes every key."
@@ -76,6 +79,32 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         config: PathBuf,
     },
+    /// Tell visitors to come back later, at once here and within 5 s at every edge; health says how it is all the same
+    #[command(
+        max_term_width = 100,
+        after_help = "Examples:
+  origin maintenance on --allow 203.0.113.7       all sites are closed but to this address
+  origin maintenance on --host forums.makenot.work --retry 10m
+  origin maintenance status
+  origin maintenance off"
+    )]
+    Maintenance {
+        /// What to do
+        #[arg(value_enum)]
+        what: Switch,
+        /// An address or range that is let in, as in 203.0.113.7 or 2001:db8::/64
+        #[arg(long, value_name = "RANGE")]
+        allow: Vec<String>,
+        /// A host that is closed, where it is not all of them
+        #[arg(long, value_name = "HOST")]
+        host: Vec<String>,
+        /// After which time visitors may try again
+        #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+        retry: Duration,
+        /// The configuration, whose [admin] says where the gateway listens
+        #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        config: PathBuf,
+    },
     /// Take over the certificates that Caddy has had by ACME; exit 1 where one of them is refused
     ImportCaddy {
         /// Caddy's data folder, or the folder `certificates` in it
@@ -85,6 +114,17 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         config: PathBuf,
     },
+}
+
+/// A position of a switch.
+#[derive(Clone, Copy, ValueEnum)]
+enum Switch {
+    /// From now on
+    On,
+    /// No more
+    Off,
+    /// How it is
+    Status,
 }
 
 /// What the operator is told, and the exit code.
@@ -98,6 +138,10 @@ fn main() -> ExitCode {
         Command::CheckConfig { file } => (check(&file), file),
         Command::Serve { config } => (serve(&config), config),
         Command::ImportCaddy { folder, config } => (import(&folder, &config), folder),
+        Command::Maintenance { what, allow, host, retry, config } => {
+            let retry = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);
+            (maintenance(what, &Closing { retry, allow, host }, &config), config)
+        }
         Command::Purge { url, prefix, tag, all, soft, config } => {
             (purge(&Wish { url, prefix, tag, all, soft }, &config), config)
         }
@@ -134,19 +178,49 @@ fn serve(file: &Path) -> Result<Option<String>, Failure> {
 fn purge(wish: &Wish, file: &Path) -> Result<Option<String>, Failure> {
     let failed = |said: String, code| Failure { said: format!("origin purge: {said}"), code };
     let scopes = wish.scopes().map_err(|error| failed(error, 2))?;
+    let said = order("origin purge", file, &Method::POST, "/purge", wish)?;
+    let done = format!("{} purged{}", scopes.len(), if wish.soft { ", softly" } else { "" });
+    match said["zone"].as_str() {
+        None => Ok(Some(done)),
+        Some(why) => Err(failed(format!("{done}, but not in Cloudflare's own cache of the zone: {why}"), 1)),
+    }
+}
+
+fn maintenance(what: Switch, closing: &Closing, file: &Path) -> Result<Option<String>, Failure> {
+    const NAME: &str = "origin maintenance";
+    let failed = |error| Failure { said: format!("{NAME}: {error}"), code: 2 };
+    closing.order().map_err(failed)?;
+    let method = match what {
+        Switch::On => Method::POST,
+        Switch::Off => Method::DELETE,
+        Switch::Status => Method::GET,
+    };
+    let said = order(NAME, file, &method, "/maintenance", closing)?;
+    let closed: Vec<Closing> = serde_json::from_value(said["closed"].clone()).unwrap_or_default();
+    let list = |list: &[String], none: &str| if list.is_empty() { none.to_owned() } else { list.join(", ") };
+    let told = closed.iter().map(|closing| {
+        let (hosts, allow) = (list(&closing.host, "all sites"), list(&closing.allow, "nobody"));
+        format!("closed: {hosts}; let in: {allow}; visitors come back after {} s", closing.retry)
+    });
+    Ok(Some(if closed.is_empty() { "open".to_owned() } else { told.collect::<Vec<_>>().join("; ") }))
+}
+
+/// Has the running gateway do something; gives what it says, which is JSON.
+fn order(
+    name: &str,
+    file: &Path,
+    method: &Method,
+    path: &str,
+    wish: &impl serde::Serialize,
+) -> Result<serde_json::Value, Failure> {
+    let failed = |said: String, code| Failure { said: format!("{name}: {said}"), code };
     let config = config::load(file).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
     let nobody = || failed("the configuration has no [admin], so the gateway can't be asked".to_owned(), 78);
     let admin = config.admin.as_ref().ok_or_else(nobody)?;
     let json = serde_json::to_string(wish).map_err(|error| failed(error.to_string(), 1))?;
-    match ask(admin, "/purge", json).map_err(|error| failed(format!("the gateway can't be asked: {error}"), 1))? {
-        (200, said) => {
-            let done = format!("{} purged{}", scopes.len(), if wish.soft { ", softly" } else { "" });
-            let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
-            match said["zone"].as_str() {
-                None => Ok(Some(done)),
-                Some(why) => Err(failed(format!("{done}, but not in Cloudflare's own cache of the zone: {why}"), 1)),
-            }
-        }
+    let asked = ask(admin, method, path, json);
+    match asked.map_err(|error| failed(format!("the gateway can't be asked: {error}"), 1))? {
+        (200, said) => Ok(serde_json::from_str(&said).unwrap_or_default()),
         (status, said) => Err(failed(format!("the gateway says {status}: {}", said.trim()), 1)),
     }
 }

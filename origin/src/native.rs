@@ -12,7 +12,7 @@ use cache::purge::{Scope, Verdict};
 use cache::range::ByteRange;
 use cache::{Fields, Key, Mark, Meta, Settings, Store, Timestamp};
 use contract::Problem;
-use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Head, Host, Sharing, fetch};
+use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Head, Host, Sharing, Standing, fetch};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -171,11 +171,15 @@ impl Host for Native {
     }
 
     fn sequence(&self) -> u64 {
-        self.gateway().purges.newest()
+        self.gateway().orders.newest()
+    }
+
+    fn standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> T {
+        self.gateway().orders.standing(read)
     }
 
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict {
-        match self.gateway().purges.verdict(key, stored) {
+        match self.gateway().orders.verdict(key, stored) {
             // The edge has it validated while it sends its own. Sent from here once more, it would be stored there as new.
             Verdict::Doubtful if self.trusted == Trusted::EdgeSigned => Verdict::Gone,
             verdict => verdict,
@@ -184,7 +188,7 @@ impl Host for Native {
 
     fn invalidate_groups(&self, origin: &str, groups: Vec<String>) {
         let of = |name: String| Scope::Group { origin: origin.into(), name: name.into() };
-        self.gateway().purges.add(&groups.into_iter().map(of).collect::<Vec<_>>(), false);
+        self.gateway().orders.purge(&groups.into_iter().map(of).collect::<Vec<_>>(), false);
     }
 
     fn stored_fields(&self, _stored: &Meta, entry: &Entry) -> HeaderFields {

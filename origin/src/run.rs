@@ -15,7 +15,7 @@ use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
 use crate::handover::{self, Inheritance, Successor};
 use crate::listen::{self, Identity, Listening, Name, Opened};
-use crate::purges::Purges;
+use crate::orders::Orders;
 use crate::{admin, expiry, service_manager, telemetry, upstream};
 
 /// What ends the gateway before it serves.
@@ -76,7 +76,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
             tokio::spawn(acme.run(wishes));
         }
         upstream::watch(&gateway.apps);
-        tokio::spawn(Purges::watch(Arc::clone(&gateway)));
+        tokio::spawn(Orders::watch(Arc::clone(&gateway)));
         tokio::spawn(telemetry::watch());
         let (admin, leave) = serve_admin(&gateway, &sockets)?;
         let public = sockets.iter().filter(|l| l.name != Name::Admin).map(ToString::to_string);

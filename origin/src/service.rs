@@ -31,7 +31,7 @@ pub(crate) async fn serve(
     let gateway = Arc::clone(&core.gateway);
     let gateway = &*gateway;
     // Before anything is looked up: what the edge stores of the answer is as of then or later.
-    let sequence = gateway.purges.newest();
+    let sequence = gateway.orders.newest();
     let random: [u8; 16] = rand::random();
     let version = request.version();
     let over_http2 = version == Version::HTTP_2 && websocket::from_http2(&mut request);
@@ -185,7 +185,7 @@ async fn answer(
 
 /// What the edge asks for itself.
 fn news(native: &Native, exchange: &Exchange) -> edge::Answer<HeaderFields, Body> {
-    let text = native.core.gateway.purges.news(news::after(exchange.target.query())).to_string();
+    let text = native.core.gateway.orders.news(news::after(exchange.target.query())).to_string();
     let mut headers = HeaderMap::new();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

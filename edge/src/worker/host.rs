@@ -21,7 +21,7 @@ use worker::web_sys;
 use super::glue;
 use super::lines::{Lines, add};
 use crate::following::{Following, Hearing};
-use crate::{Answer, Conditions, Errand, Exchange, Fetched, Head, Host, Visitor, fetch, onward};
+use crate::{Answer, Conditions, Errand, Exchange, Fetched, Head, Host, Standing, Visitor, fetch, onward};
 
 /// How long to wait for the head of the gateway's answer, in ms: a black hole must not hold a visitor. Requests with a
 /// body wait as long as their upload takes.
@@ -169,7 +169,7 @@ impl Store for Runtime {
 }
 
 thread_local! {
-    /// What this isolate knows of purges.
+    /// What this isolate knows of what was ordered.
     static FOLLOWING: RefCell<Following> = RefCell::default();
 }
 
@@ -286,6 +286,10 @@ impl Host for Runtime {
             }
             known
         }
+    }
+
+    fn standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> T {
+        FOLLOWING.with_borrow(|following| read(following.standing()))
     }
 
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod listener;
+mod maintenance;
 mod pages;
 mod purge;
 mod refusal;
@@ -15,6 +16,7 @@ use axum::routing::{get, post};
 
 pub use ask::ask;
 pub(crate) use listener::serve;
+pub use maintenance::Closing;
 pub use purge::Wish;
 
 use crate::gateway::Gateway;
@@ -30,6 +32,9 @@ GET    /upstreams  how every app and its upstreams are, as JSON
 GET    /config     the configuration in use, with what it leaves out
 POST   /drain      serve on, and have /readyz say 503, so that balancers leave
 DELETE /drain      the way back
+GET    /maintenance  what is closed, as JSON
+POST   /maintenance  {\"retry\": 300, \"allow\": [], \"host\": []}: visitors are told to come back later
+DELETE /maintenance  the way back
 POST   /purge      {\"url\": [], \"prefix\": [], \"tag\": [], \"all\": false, \"soft\": false}: not to be served any more
 ";
 
@@ -45,6 +50,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>, unix: bool) -> Router {
         .route("/upstreams", get(pages::upstreams))
         .route("/config", get(pages::config))
         .route("/drain", post(pages::drain).delete(pages::undrain))
+        .route("/maintenance", get(maintenance::shown).post(maintenance::begun).delete(maintenance::ended))
         .route("/purge", post(purge::purge))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)

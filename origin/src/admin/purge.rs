@@ -120,10 +120,10 @@ pub(super) async fn purge(State(gateway): State<Arc<Gateway>>, body: Bytes) -> R
         serde_json::from_slice(&body).map_err(|e| format!("the body is no such JSON: {e}"));
     match wish.and_then(|wish| Ok((wish.scopes()?, wish.soft))) {
         Ok((scopes, soft)) => {
-            let sequence = gateway.purges.add(&scopes, soft);
+            let sequence = gateway.orders.purge(&scopes, soft);
             let named: Vec<String> = scopes.iter().take(20).map(shown).collect();
             tracing::info!(scopes = scopes.len(), soft, sequence, what = named.join(" "), "purged");
-            if let Err(error) = gateway.purges.keep().await {
+            if let Err(error) = gateway.orders.keep().await {
                 tracing::error!(%error, "a purge is in force, but may not outlive this process");
             }
             let zone = match &gateway.zone_cache {

@@ -134,7 +134,7 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     out.gauges("origin_ready", "1 while /readyz says so", [(none(), ready)])?;
     out.gauges("origin_cache_entries", "Answers in the cache", [(none(), gateway.store.entries())])?;
     out.gauges("origin_cache_bytes", "Bytes in the cache", [(none(), gateway.store.bytes())])?;
-    let purges = gateway.purges.counts().map(|(scope, count)| (vec![("scope", scope)], count));
+    let purges = gateway.orders.counts().map(|(scope, count)| (vec![("scope", scope)], count));
     out.counters("origin_purges", "What has been purged, by scope", purges)?;
     let lost = telemetry::lost_lines();
     out.counters("origin_log_lines_lost", "Lines of the log that its target did not take", [(none(), lost)])?;

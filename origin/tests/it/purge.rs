@@ -213,7 +213,6 @@ async fn from_the_command_line() {
     let serving = running.serving(0).await;
     let origin = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_origin"))
-            .arg("purge")
             .args(arguments)
             .arg("--config")
             .arg(place.path("origin.toml"))
@@ -230,12 +229,23 @@ async fn from_the_command_line() {
     };
     tokio::join!(say("/page"), answered(&script, "old"));
     assert!(say("/page").await.contains("hit"));
-    let (code, said) = origin(&["--tag", "t", "--url", "http://b/"]);
+    let (code, said) = origin(&["purge", "--tag", "t", "--url", "http://b/"]);
     assert!(code == Some(0) && said.contains("2 purged"), "{said}");
     let (new, ()) = tokio::join!(say("/page"), answered(&script, "new"));
     assert!(new.ends_with("new"), "{new}");
-    let (code, said) = origin(&["--url", "/page"]);
+    let (code, said) = origin(&["purge", "--url", "/page"]);
     assert!(code == Some(2) && said.contains("with scheme and host"), "{said}");
-    assert_eq!(origin(&[]).0, Some(2));
+    assert_eq!(origin(&["purge"]).0, Some(2));
+
+    let (code, said) = origin(&["maintenance", "on", "--allow", "203.0.113.9/24", "--host", "A", "--retry", "10m"]);
+    let told = "closed: a; let in: 203.0.113.0/24; visitors come back after 600 s";
+    assert!(code == Some(0) && said.contains(told), "{said}");
+    let closed = say("/page").await;
+    assert!(closed.starts_with("HTTP/1.1 503") && closed.contains("retry-after: 600\r\n"), "{closed}");
+    let (code, said) = origin(&["maintenance", "on", "--allow", "home"]);
+    assert!(code == Some(2) && said.contains("`home` is no address or range"), "{said}");
+    assert!(origin(&["maintenance", "status"]).1.contains(told));
+    assert!(origin(&["maintenance", "off"]).1.ends_with("open\n"));
+    assert!(say("/page").await.contains("hit"));
     drop(running);
 }

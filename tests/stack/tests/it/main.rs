@@ -24,6 +24,7 @@ mod files;
 mod health;
 mod http1;
 mod http2;
+mod maintenance;
 mod paths;
 mod purge;
 mod requests;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
         paths::CASES,
         cache::CASES,
         purge::CASES,
+        maintenance::CASES,
         always_on::CASES,
         assets::CASES,
         streams::CASES,

@@ -1,0 +1,140 @@
+//! Standing orders: what the operator has ordered that holds until it is ordered otherwise. The gateway keeps them, edges follow them
+//! ([`crate::following`]). Each is one line of text without a tab, as it goes over the wire and into the gateway's file:
+//!
+//! ```text
+//! maintenance retry=600 allow=203.0.113.0/24,2001:db8::/64 host=makenot.work
+//! ```
+//!
+//! Lines that are not understood are for a newer version, and are kept as they are.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// Seconds after which a visitor may try again, where the order says nothing.
+pub const RETRY: u32 = 300;
+
+/// What holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its number, among those of purges.
+    pub at: u64,
+    /// Which sites are being worked on.
+    pub maintenance: Vec<Maintenance>,
+    /// Lines that were not understood.
+    others: Vec<Box<str>>,
+}
+
+/// A site, or all, is being worked on: visitors are told so, before the cache and before the app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Seconds after which a visitor may try again.
+    pub retry: u32,
+    /// Who is let in all the same.
+    pub allow: Vec<IpNet>,
+    /// The hosts it is about; none for all.
+    pub hosts: Vec<Box<str>>,
+}
+
+impl Standing {
+    /// From its number and its lines.
+    #[must_use]
+    pub fn new<'a>(at: u64, lines: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut own = Self { at, ..Self::default() };
+        for line in lines {
+            match line.strip_prefix("maintenance").and_then(Maintenance::parse) {
+                Some(maintenance) => own.maintenance.push(maintenance),
+                None => own.others.push(line.into()),
+            }
+        }
+        own
+    }
+
+    /// The lines.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Box<str>> {
+        let maintenance = self.maintenance.iter().map(|order| order.to_string().into());
+        maintenance.chain(self.others.iter().cloned()).collect()
+    }
+
+    /// Whether a visitor of a host is to come back later: after how many seconds.
+    #[must_use]
+    pub fn closed(&self, authority: &str, client: IpAddr) -> Option<u32> {
+        let host = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+        let host = host.map_or(authority, |(host, _)| host);
+        let about = |order: &&Maintenance| order.hosts.is_empty() || order.hosts.iter().any(|one| &**one == host);
+        let closed = |order: &&Maintenance| !order.allow.iter().any(|net| net.contains(&client));
+        self.maintenance.iter().filter(about).find(closed).map(|order| order.retry)
+    }
+}
+
+impl Maintenance {
+    fn parse(rest: &str) -> Option<Self> {
+        let mut own = Self { retry: RETRY, allow: Vec::new(), hosts: Vec::new() };
+        for word in rest.split_ascii_whitespace() {
+            match word.split_once('=')? {
+                ("retry", seconds) => own.retry = seconds.parse().ok()?,
+                ("allow", nets) => own.allow = nets.split(',').map(|net| net.parse().ok()).collect::<Option<_>>()?,
+                ("host", hosts) => own.hosts = hosts.split(',').map(Into::into).collect(),
+                // From a newer version; it narrows what is closed, or not: closed is what was meant.
+                _ => {}
+            }
+        }
+        Some(own)
+    }
+}
+
+/// Its line.
+impl fmt::Display for Maintenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "maintenance retry={}", self.retry)?;
+        let mut list = |name, values: Vec<String>| {
+            if values.is_empty() { Ok(()) } else { write!(f, " {name}={}", values.join(",")) }
+        };
+        list("allow", self.allow.iter().map(ToString::to_string).collect())?;
+        list("host", self.hosts.iter().map(ToString::to_string).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Maintenance, RETRY, Standing};
+    use proptest::prelude::*;
+
+    #[test]
+    fn closed_but_to_those_who_are_let_in() {
+        let line = "maintenance retry=60 allow=203.0.113.0/24,2001:db8::/64 host=a,b";
+        let standing = Standing::new(7, [line]);
+        let closed = |host: &str, client: &str| standing.closed(host, client.parse().expect("an address"));
+        assert_eq!(closed("a", "192.0.2.1"), Some(60));
+        assert_eq!(closed("b:8443", "2001:db9::1"), Some(60));
+        assert_eq!((closed("a", "203.0.113.9"), closed("b", "2001:db8::9")), (None, None));
+        assert_eq!((closed("c", "192.0.2.1"), closed("a.b", "192.0.2.1")), (None, None));
+        assert_eq!(standing.lines(), [line.into()]);
+        let all = Standing::new(8, ["maintenance"]);
+        assert_eq!(all.closed("[::1]:80", "::1".parse().expect("an address")), Some(RETRY));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_kept_and_means_nothing() {
+        let lines = ["maintenance retry=x", "maintenance allow=a", "sing loudly", ""];
+        let standing = Standing::new(1, lines);
+        assert!(standing.maintenance.is_empty());
+        assert_eq!(standing.lines(), lines.map(Into::into));
+    }
+
+    proptest! {
+        #[test]
+        fn there_and_back(retry: u32, allow in prop::collection::vec((any::<u32>(), 0u8..=32), 0..4), hosts in prop::collection::vec("[a-z.]{1,9}", 0..3)) {
+            let net = |(address, bits): (u32, u8)| ipnet::Ipv4Net::new(address.into(), bits).expect("a net").into();
+            let order = Maintenance { retry, allow: allow.into_iter().map(net).collect(), hosts: hosts.into_iter().map(Into::into).collect() };
+            prop_assert_eq!(Standing::new(1, [order.to_string().as_str()]).maintenance, [order]);
+        }
+
+        #[test]
+        fn reads_anything(line in "(maintenance)?[ -~]{0,40}") {
+            let _ = Standing::new(1, [line.as_str()]).closed("a", "::1".parse().expect("an address"));
+        }
+    }
+}
