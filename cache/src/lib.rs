@@ -11,6 +11,7 @@ pub mod fields;
 pub mod invalidation;
 pub mod key;
 pub mod meta;
+pub mod partial;
 pub mod phase;
 pub mod purge;
 pub mod range;

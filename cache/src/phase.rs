@@ -70,6 +70,8 @@ pub enum Forwarded {
     Miss,
     /// What is stored is stale.
     Stale,
+    /// A part is stored, and more than that is asked for.
+    Partial,
     /// The request wanted it.
     Request,
 }
@@ -129,13 +131,14 @@ impl Phase {
             Self::Forwarded { collapsed: true, .. } => "collapsed",
             Self::Forwarded { why: Forwarded::Stale, .. } => "expired",
             Self::Forwarded { why: Forwarded::Request, .. } => "reload",
+            Self::Forwarded { why: Forwarded::Partial, .. } => "partial",
             Self::Forwarded { .. } => "miss",
         }
     }
 
     /// Every word of [`Phase::as_str`].
-    pub const WORDS: [&'static str; 8] =
-        ["bypass", "hit", "stale", "validated", "collapsed", "expired", "reload", "miss"];
+    pub const WORDS: [&'static str; 9] =
+        ["bypass", "hit", "stale", "validated", "collapsed", "expired", "reload", "partial", "miss"];
 
     /// This cache's member of `Cache-Status`, under the cache's `name` (a token).
     #[must_use]
@@ -165,6 +168,7 @@ impl fmt::Display for Status<'_> {
                     Forwarded::VaryMiss => "; fwd=vary-miss",
                     Forwarded::Miss => "; fwd=miss",
                     Forwarded::Stale => "; fwd=stale",
+                    Forwarded::Partial => "; fwd=partial",
                     Forwarded::Request => "; fwd=request",
                 })?;
                 if let Some(status) = status {
@@ -204,7 +208,8 @@ mod tests {
         assert_eq!(said(validated), "edge; fwd=stale; fwd-status=304; stored");
         assert_eq!(said(Phase::Bypass(Bypass::Method)), "edge; fwd=method");
         assert_eq!(said(Phase::Bypass(Bypass::Body)), "edge; fwd=bypass; detail=body");
-        for phase in [stale, validated, Phase::Hit { ttl: 1 }, Phase::forwarded(Forwarded::Request)] {
+        let forwarded = [Forwarded::Request, Forwarded::Partial].map(Phase::forwarded);
+        for phase in [stale, validated, Phase::Hit { ttl: 1 }].into_iter().chain(forwarded) {
             assert!(Phase::WORDS.contains(&phase.as_str()));
         }
     }

@@ -22,7 +22,7 @@ pub struct Ask {
     pub authorized: bool,
     /// It carries `Cookie`.
     pub cookie: bool,
-    /// It carries `Range`: an answer from the origin is not stored.
+    /// It carries `Range`: an answer from the origin may be a part.
     pub range: bool,
     /// `no-cache`, or `Pragma: no-cache` without Cache-Control
     pub no_cache: bool,

@@ -24,13 +24,13 @@ const NOT_STORED: &[&str] = &[
 /// What a 304 or an answer to HEAD must not change (RFC 9111 section 3.2): how the stored body is framed and coded.
 const NOT_UPDATED: &[&str] = &["content-encoding", "content-length", "content-range", "etag"];
 
-/// Status codes that may be guessed to be fresh (RFC 9110 section 15.1); 206 is not stored here.
-const HEURISTIC: &[u16] = &[200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
+/// Status codes that may be guessed to be fresh (RFC 9110 section 15.1).
+const HEURISTIC: &[u16] = &[200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501];
 
 /// Status codes whose meaning for a cache is known, for `must-understand` (RFC 9111 section 5.2.2.3).
 const UNDERSTOOD: &[u16] = &[
-    200, 201, 202, 203, 204, 205, 300, 301, 302, 303, 305, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409,
-    410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 500, 501, 502, 503, 504, 505,
+    200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 305, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408,
+    409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 500, 501, 502, 503, 504, 505,
 ];
 
 /// When a request left and the head of its answer arrived.
@@ -83,7 +83,7 @@ impl Refusal {
     }
 }
 
-/// The entry to store for the answer to a GET, or why there is none.
+/// The entry to store for the answer to a GET, or why there is none. What a 206 carries is [`partial::storable`](crate::partial::storable)'s.
 ///
 /// `sequence` is the purge log's number when the request left.
 ///
@@ -100,6 +100,18 @@ pub fn storable(
     if ask.head || !(200..=999).contains(&status) || matches!(status, 206 | 304) {
         return Err(Refusal::Kind);
     }
+    judge(ask, status, fields, times, sequence, settings)
+}
+
+/// Judges what headers say, for any status that has a place in the cache.
+pub(crate) fn judge(
+    ask: &Ask,
+    status: u16,
+    fields: &(impl Fields + ?Sized),
+    times: Times,
+    sequence: u64,
+    settings: &Settings,
+) -> Result<Meta, Refusal> {
     let (control, is_targeted) = targeted::control(fields);
     let understood = UNDERSTOOD.contains(&status);
     if control.must_understand && !understood || control.no_store && !control.must_understand {
@@ -196,7 +208,7 @@ pub fn freshen(
         !NOT_UPDATED.contains(name) && *name != "content-length" || !stored.has(name) && *name == "etag"
     }));
     let as_get = Ask { head: false, ..*ask };
-    let mut meta = storable(&as_get, stored.status, &merged[..], times, sequence, settings)?;
+    let mut meta = judge(&as_get, stored.status, &merged[..], times, sequence, settings)?;
     meta.length = stored.length;
     Ok(meta)
 }

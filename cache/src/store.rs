@@ -79,6 +79,11 @@ pub trait Store {
     /// The body of an answer, or a part of it; `None` where the store has dropped it since.
     async fn body(&self, key: &Key, handle: Self::Handle, part: Option<ByteRange>) -> Option<Self::Body>;
 
+    /// One body after another, as one; `None` where the host does not join them, and keeps no parts.
+    fn join(&self, _first: Self::Body, _second: Self::Body) -> Option<Self::Body> {
+        None
+    }
+
     /// Stores a body as it streams by, and gives back the one to send on. A body that does not come to its end is not
     /// stored.
     fn put(&self, key: Key, meta: Meta, body: Self::Body) -> Self::Body;

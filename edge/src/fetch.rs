@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use cache::{Ask, Fields, Forwarded, Key, Meta, Phase, Refusal, Stale, Times, response, validation};
+use cache::{Ask, Fields, Forwarded, Key, Meta, Phase, Refusal, Stale, Times, partial, response, validation};
 use contract::Problem;
 
 use crate::host::{Conditions, Host};
 use crate::locate::{self, Entry, Located};
 use crate::serve::{self, Form};
-use crate::{Answer, Exchange, FieldsMut};
+use crate::{Answer, Exchange, FieldsMut, complete};
 
 /// A request that goes on, and what is known about what it asks for.
 pub struct Errand<H: Host> {
@@ -79,26 +79,36 @@ pub enum Fetched<H: Host> {
 pub async fn run<H: Host>(host: &H, errand: Errand<H>) -> Fetched<H> {
     let Errand { exchange, request, ask, form, mut located, why, patient, light, .. } = errand;
     let kept = (!light).then(|| host.again(&request));
+    let whole_stands = located.entry.as_ref().is_some_and(|entry| entry.meta.part().is_none());
+    let mut lacking = complete::lacking(host, &ask, &form, &mut located);
     let usable = located.entry.as_ref().filter(|entry| entry.meta.is_for(&ask));
     let conditions = match usable {
         _ if ask.head => Conditions::Clients,
+        None if let Some((entry, missing)) = &lacking => Conditions::Own(partial::conditions(&entry.meta, *missing)),
         Some(entry) => own(entry),
         None if ask.is_anonymous() && !ask.range => Conditions::Own(Vec::new()),
         None => Conditions::Clients,
     };
     let spare = !patient && usable.is_some_and(|entry| entry.meta.stands_in(&ask, host.now(), &host.settings()));
-    let validates = matches!(&conditions, Conditions::Own(own) if !own.is_empty());
+    let validates = lacking.is_none() && matches!(&conditions, Conditions::Own(own) if !own.is_empty());
     let took_over = matches!(conditions, Conditions::Own(_));
     let (mut sequence, mut times) = (host.sequence(), Times { requested: host.now(), received: host.now() });
     let mut came = host.forward(&exchange, request, None, conditions, spare).await;
     times.received = host.now();
-    if let (true, Some(kept)) = (validates, &kept)
-        && came.as_ref().is_ok_and(|answer| answer.status == 304)
-        && let Ok(Answer { fields, .. }) = came
+    let is_ours = |status| if lacking.is_some() { matches!(status, 206 | 416) } else { validates && status == 304 };
+    if let Some(kept) = &kept
+        && came.as_ref().is_ok_and(|answer| is_ours(answer.status))
+        && let Ok(answer) = came
     {
-        if let Some(entry) = located.entry.take_if(|entry| validation::is_about(&entry.meta, &fields))
-            && let Some(fetched) = validated(host, &ask, &form, why, entry, &fields, times, sequence).await
-        {
+        let fetched = if let Some((entry, missing)) = lacking.take() {
+            let place = |meta: &Meta| locate::place(host, &exchange.key(), &located, Some(kept), meta);
+            complete::completed(host, &ask, &form, why, entry, missing, answer, times, sequence, place).await
+        } else if let Some(entry) = located.entry.take_if(|entry| validation::is_about(&entry.meta, &answer.fields)) {
+            validated(host, &ask, &form, why, entry, &answer.fields, times, sequence).await
+        } else {
+            None
+        };
+        if let Some(fetched) = fetched {
             return fetched;
         }
         // It speaks of something else than what is stored, or that has gone.
@@ -130,7 +140,11 @@ pub async fn run<H: Host>(host: &H, errand: Errand<H>) -> Fetched<H> {
         head_tells(host, &ask, entry, answer.status, &answer.fields, times, sequence).await;
     }
     let place = |meta: &Meta| locate::place(host, &exchange.key(), &located, kept.as_ref(), meta);
-    let (mut answer, sharing, refusal) = store(host, &ask, answer, times, sequence, place);
+    let (mut answer, sharing, refusal) = match answer.status {
+        // A part does not take the place of a whole.
+        206 if whole_stands => (answer, Sharing::Never, Some(Refusal::Kind)),
+        _ => store(host, &ask, answer, times, sequence, place),
+    };
     let said = refusal.filter(|_| !ask.head);
     let phase = Phase::Forwarded { why, status: None, stored: refusal.is_none(), collapsed: false, refusal: said };
     // A date to compare with is only what the next hop gives as one (RFC 9110 section 13.1.3).
@@ -151,12 +165,12 @@ pub(crate) async fn later<H: Host>(host: &H, exchange: &Arc<Exchange>, request: 
         return;
     }
     let request = host.again(request);
-    let located = locate::find(host, exchange.key(), &request).await;
+    let (form, located) = (serve::form(&request), locate::find(host, exchange.key(), &request).await);
     host.fetch_later(Errand {
         exchange: Arc::clone(exchange),
         request,
         ask: Ask { cookie: ask.cookie, authorized: ask.authorized, ..Ask::default() },
-        form: Form::new(),
+        form,
         located,
         why: Forwarded::Stale,
         waited: false,
@@ -255,7 +269,11 @@ pub(crate) fn store<H: Host>(
     if is_event_stream(&answer.fields) {
         return (answer, Sharing::Never, Some(Refusal::Kind));
     }
-    let meta = match response::storable(ask, answer.status, &answer.fields, times, sequence, &host.settings()) {
+    let judged = match answer.status {
+        206 if H::PARTS => partial::storable(ask, &answer.fields, times, sequence, &host.settings()),
+        status => response::storable(ask, status, &answer.fields, times, sequence, &host.settings()),
+    };
+    let meta = match judged {
         Ok(meta) if meta.length().is_some_and(|length| length > host.object_limit()) => {
             return (answer, Sharing::Never, Some(Refusal::TooLarge));
         }

@@ -24,7 +24,7 @@ pub trait Head: Fields {
 pub enum Conditions {
     /// The client's, as they are.
     Clients,
-    /// Ours, in place of the client's If-None-Match and If-Modified-Since: perhaps none.
+    /// Ours, in place of the client's If-None-Match and If-Modified-Since, and of others by the same names: perhaps none.
     Own(Vec<(&'static str, Box<str>)>),
 }
 
@@ -43,6 +43,9 @@ pub trait Host: Store + Sized {
 
     /// The name under which this host's cache speaks in `Cache-Status`.
     const CACHE: &'static str;
+
+    /// Whether its store keeps parts of bodies, and [joins](Store::join) them.
+    const PARTS: bool = false;
 
     /// The time.
     fn now(&self) -> Timestamp;

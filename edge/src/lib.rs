@@ -15,6 +15,7 @@
 
 pub mod answer;
 pub mod assets;
+mod complete;
 pub mod exchange;
 pub mod fetch;
 pub mod following;

@@ -149,6 +149,9 @@ async fn from_store<H: Host>(
             return Err((located, Forwarded::Miss));
         }
     };
+    if !serve::suffices(ask, form, meta) {
+        return Err((located, Forwarded::Partial));
+    }
     if later {
         // What is stored may be sent once only, so the errand looks for itself.
         fetch::later(host, exchange, request, ask).await;

@@ -1,7 +1,8 @@
 //! An answer from the store: whole, in part, or only the word that the client has it already.
 
-use cache::range::{self, Asked};
-use cache::{Ask, Fields, Phase, validation};
+use cache::partial::{self, Fit, Part};
+use cache::range::{self, Asked, ByteRange};
+use cache::{Ask, Fields, Meta, Phase, validation};
 
 use crate::host::Host;
 use crate::locate::Entry;
@@ -19,7 +20,15 @@ pub(crate) fn form(request: &(impl Fields + ?Sized)) -> Form {
         .collect()
 }
 
-/// Answers from an entry; `None` where the store has dropped its body since.
+/// Whether what is stored answers the request, where only a part may be.
+pub(crate) fn suffices(ask: &Ask, form: &Form, meta: &Meta) -> bool {
+    meta.part().is_none_or(|part| {
+        partial::fit(ask, &form[..], meta, part, u64::MAX) == Fit::Enough
+            || validation::not_modified(&form[..], meta, meta.received())
+    })
+}
+
+/// Answers from an entry; `None` where the store has dropped its body since, or has only a part that does not suffice.
 pub(crate) async fn entry<H: Host>(
     host: &H,
     ask: &Ask,
@@ -28,15 +37,21 @@ pub(crate) async fn entry<H: Host>(
     phase: Phase,
 ) -> Option<(Answer<H::Fields, H::Body>, Phase)> {
     let Entry { key, meta, handle } = entry;
+    if !suffices(ask, form, &meta) {
+        return None;
+    }
     let mut fields = host.stored_fields(&meta, &handle);
     fields.set("age", &meta.age(host.now()).to_string());
-    let whole = meta.status() == 200;
-    if whole && !form.is_empty() {
+    let held = match meta.part() {
+        Some(Part { range, length }) => Some((range.start, length)),
+        None => meta.length().map(|length| (0, length)),
+    };
+    if matches!(meta.status(), 200 | 206) && !form.is_empty() {
         if validation::not_modified(&form[..], &*meta, meta.received()) {
             return Some((not_modified(host, fields), phase));
         }
         if !ask.head
-            && let Some(length) = meta.length()
+            && let Some((from, length)) = held
             && validation::range_holds(&form[..], &*meta)
         {
             match range::asked(&form[..], length) {
@@ -47,9 +62,9 @@ pub(crate) async fn entry<H: Host>(
                     return Some((Answer { status: 416, fields, body: host.text(String::new()) }, phase));
                 }
                 Asked::Part(part) => {
-                    fields
-                        .set("content-range", &format!("bytes {}-{}/{length}", part.start, part.end.saturating_sub(1)));
+                    fields.set("content-range", &partial::content_range(part, length));
                     fields.set("content-length", &part.len().to_string());
+                    let part = ByteRange { start: part.start.saturating_sub(from), end: part.end.saturating_sub(from) };
                     let body = host.body(&key, handle, Some(part)).await?;
                     return Some((Answer { status: 206, fields, body }, phase));
                 }

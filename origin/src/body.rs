@@ -34,6 +34,8 @@ enum Kind {
     Download(Download),
     /// From an app, by way of the cache, which receives it.
     Followed(Box<Reader>),
+    /// One after the other, without trailers.
+    Joined(Box<[Body; 2]>),
     /// From our own routes and static files, off the hot path.
     Own(axum::body::Body),
 }
@@ -111,6 +113,11 @@ impl Body {
         Self::of(Kind::Followed(Box::new(reader)))
     }
 
+    /// One body after another: what is stored of one, and the rest of it.
+    pub(crate) fn joined(first: Self, second: Self) -> Self {
+        Self::of(Kind::Joined(Box::new([first, second])))
+    }
+
     /// A body of one of our own routes.
     #[must_use]
     pub fn own(body: axum::body::Body) -> Self {
@@ -146,6 +153,7 @@ impl HttpBody for Body {
             Kind::Upload(upload) => ready!(upload.poll_frame(cx)),
             Kind::Download(download) => ready!(download.poll_frame(cx)),
             Kind::Followed(reader) => ready!(Pin::new(&mut **reader).poll_frame(cx)).map(|f| f.map_err(Into::into)),
+            Kind::Joined(two) => ready!(poll_data(&mut **two, cx)),
             Kind::Own(body) => ready!(Pin::new(body).poll_frame(cx)).map(|f| f.map_err(Into::into)),
         };
         if let Some(record) = &mut this.record {
@@ -165,6 +173,7 @@ impl HttpBody for Body {
             Kind::Upload(upload) => upload.is_end_stream(),
             Kind::Download(download) => download.is_end_stream(),
             Kind::Followed(reader) => reader.is_end_stream(),
+            Kind::Joined(two) => two.iter().all(HttpBody::is_end_stream),
             Kind::Own(body) => body.is_end_stream(),
         }
     }
@@ -176,7 +185,27 @@ impl HttpBody for Body {
             Kind::Upload(upload) => upload.size_hint(),
             Kind::Download(download) => download.size_hint(),
             Kind::Followed(reader) => reader.size_hint(),
+            Kind::Joined(two) => {
+                let lengths = two.each_ref().map(|body| body.size_hint().exact());
+                match lengths {
+                    [Some(first), Some(second)] => SizeHint::with_exact(first.saturating_add(second)),
+                    _ => SizeHint::new(),
+                }
+            }
             Kind::Own(body) => body.size_hint(),
         }
     }
+}
+
+/// The next bytes of what comes first and has any.
+fn poll_data(bodies: &mut [Body], cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    for body in bodies {
+        while let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            if frame.as_ref().is_ok_and(Frame::is_trailers) {
+                continue;
+            }
+            return Poll::Ready(Some(frame));
+        }
+    }
+    Poll::Ready(None)
 }

@@ -133,6 +133,10 @@ impl Store for Native {
         handle.body(part)
     }
 
+    fn join(&self, first: Body, second: Body) -> Option<Body> {
+        Some(Body::joined(first, second))
+    }
+
     fn put(&self, key: Key, meta: Meta, body: Body) -> Body {
         self.gateway().store.put(key, meta, body)
     }
@@ -156,6 +160,7 @@ impl Host for Native {
     type Fields = HeaderFields;
 
     const CACHE: &'static str = "gateway";
+    const PARTS: bool = true;
 
     fn now(&self) -> Timestamp {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -65,8 +65,8 @@ pub(super) struct SiteCounts {
 /// How a request came, as a label. What was refused is not known to have come in any of the other ways.
 pub(super) const TRUST: [&str; 4] = ["edge-signed", "cloudflare", "direct", "refused"];
 /// What the cache did, as a label: `cache::Phase`'s words. `none`, last, is for what it was not asked for.
-pub(super) const CACHE: [&str; 9] =
-    ["hit", "stale", "validated", "collapsed", "miss", "expired", "reload", "bypass", "none"];
+pub(super) const CACHE: [&str; 10] =
+    ["hit", "stale", "validated", "collapsed", "partial", "miss", "expired", "reload", "bypass", "none"];
 
 /// An app's counts.
 #[derive(Debug, Default)]
