@@ -114,6 +114,16 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether the answer is, or may become, others' too.
+    #[must_use]
+    pub const fn is_shared(self) -> bool {
+        match self {
+            Self::Bypass(_) => false,
+            Self::Forwarded { stored, collapsed, .. } => stored || collapsed,
+            Self::Hit { .. } | Self::Unsure { .. } | Self::Stale { .. } => true,
+        }
+    }
+
     /// Went on to the origin; nothing more is known yet.
     #[must_use]
     pub const fn forwarded(why: Forwarded) -> Self {

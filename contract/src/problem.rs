@@ -26,6 +26,8 @@ pub enum Problem {
     UriTooLong,
     /// No site is configured for this host.
     UnknownHost,
+    /// The client has asked too often.
+    RateLimited,
     /// The request's fields are over the site's limit.
     HeadersTooLarge,
     /// The site is served through the edge only, and the request did not come from it.
@@ -63,7 +65,7 @@ const APP_ADVICE: &str = "Try again in a moment; if it stays so, tell us the req
 
 impl Problem {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::BadRequest,
         Self::PathRefused,
         Self::NotFound,
@@ -72,6 +74,7 @@ impl Problem {
         Self::BodyTooLarge,
         Self::UriTooLong,
         Self::UnknownHost,
+        Self::RateLimited,
         Self::HeadersTooLarge,
         Self::EdgeRequired,
         Self::SignatureRefused,
@@ -125,6 +128,9 @@ impl Problem {
                 "No site is served here under this name",
                 "Check the host name; if the domain is yours, check that it is set up with us.",
             ),
+            Self::RateLimited => {
+                (429, "rate-limited", "That was too often in a short time", "Wait a little, then try again.")
+            }
             Self::HeadersTooLarge => (
                 431,
                 "headers-too-large",

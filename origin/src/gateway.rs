@@ -11,8 +11,10 @@ use crate::flights::{self, Flights};
 use crate::health::Health;
 use crate::limits::connections::Connections;
 use crate::limits::descriptors;
+use crate::limits::rate::Rates;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
+use crate::ranges::Ranges;
 use crate::sites::Sites;
 use crate::store::EntryStore;
 use crate::upstream::{self, Pool};
@@ -30,6 +32,10 @@ pub struct Gateway {
     pub orders: Orders,
     /// Cloudflare's cache of our zone, where we may purge it.
     pub(crate) zone_cache: Option<ZoneCache>,
+    /// Cloudflare's addresses.
+    pub(crate) ranges: Ranges,
+    /// How often one client may do something.
+    pub(crate) rates: Rates,
     /// Requests under way for an answer that others wait for, and those that freshen what is stored.
     pub(crate) flights: Flights,
     pub(crate) refreshes: Flights,
@@ -52,9 +58,11 @@ impl Gateway {
     #[must_use]
     pub fn new(config: Config, draining: Drain) -> Arc<Self> {
         let limits = &config.limits;
+        let ranges = Ranges::of(config.state.as_ref());
         let connections = Connections::new(
             descriptors::connections(limits.connections as usize),
             limits.connections_per_client as usize,
+            ranges.clone(),
         );
         let apps = upstream::of_sites(&config.sites, limits, &config.timeouts);
         let zone_cache = config.cloudflare.as_ref().and_then(|cloudflare| match ZoneCache::new(cloudflare) {
@@ -73,6 +81,8 @@ impl Gateway {
             store: EntryStore::new(&config.cache),
             orders: Orders::of(config.state.as_ref().map(|state| state.folder.as_path())),
             zone_cache,
+            ranges,
+            rates: Rates::new(&config.rates),
             flights: Flights::new(flights::ALONE),
             refreshes: Flights::new(flights::ALONE),
             health: Health::new(&config.sites),

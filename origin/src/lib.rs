@@ -32,6 +32,7 @@ pub mod metrics;
 mod native;
 pub mod orders;
 mod panics;
+pub mod ranges;
 mod redirect;
 pub mod run;
 mod service;

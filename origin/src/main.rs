@@ -3,17 +3,15 @@
 //! Exit codes: 0 served and drained, or the configuration is good; 1 it could not start; 2 wrong usage; 78 the
 //! configuration is wrong (`EX_CONFIG` of sysexits.h), so that a unit can tell it from a crash.
 
-use std::path::{Path, PathBuf};
+mod command;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use http::Method;
-use origin::acme::{Outcome, import_caddy};
-use origin::admin::{Closing, Wish, ask};
-use origin::config::{self, Config};
-use origin::handover::Inheritance;
-use origin::run::{self, RunError};
+use clap::{Parser, Subcommand};
+use command::{RangesDo, Switch};
+use origin::admin::{Closing, Wish};
 
 /// The gateway behind the edge: TLS, trust, cache, routing to the apps, health and object URLs.
 #[derive(Parser)]
@@ -27,6 +25,7 @@ use origin::run::{self, RunError};
                                                  take over Caddy's certificates of creators' domains
   origin purge --tag creator-17                  serve no more what bears a tag
   origin maintenance on                          tell visitors to come back later
+  origin keygen                                  a key for edge and gateway
   kill -HUP PID                                  have a new process take over, with the file as it is then
 
 docs/configuration.md describes every key."
@@ -105,6 +104,30 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         config: PathBuf,
     },
+    /// Make a key for edge and gateway, and say where it goes
+    Keygen {
+        /// Its name in logs: letters, digits and dashes [default: edge- and today's date]
+        #[arg(long, value_name = "NAME")]
+        id: Option<String>,
+    },
+    /// Cloudflare's list of its addresses: who asks from one of them stands for many clients
+    Ranges {
+        /// What to do
+        #[arg(value_enum)]
+        what: RangesDo,
+        /// The list, where it is not in the folder of [state]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Where Cloudflare's API is
+        #[arg(long, value_name = "URL", default_value = "https://api.cloudflare.com/client/v4")]
+        api: String,
+        /// The authority that its certificate is from, where the system does not know it
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        config: PathBuf,
+    },
     /// Take over the certificates that Caddy has had by ACME; exit 1 where one of them is refused
     ImportCaddy {
         /// Caddy's data folder, or the folder `certificates` in it
@@ -116,34 +139,22 @@ enum Command {
     },
 }
 
-/// A position of a switch.
-#[derive(Clone, Copy, ValueEnum)]
-enum Switch {
-    /// From now on
-    On,
-    /// No more
-    Off,
-    /// How it is
-    Status,
-}
-
-/// What the operator is told, and the exit code.
-struct Failure {
-    said: String,
-    code: u8,
-}
-
 fn main() -> ExitCode {
     let (done, file) = match Arguments::parse().command {
-        Command::CheckConfig { file } => (check(&file), file),
-        Command::Serve { config } => (serve(&config), config),
-        Command::ImportCaddy { folder, config } => (import(&folder, &config), folder),
+        Command::CheckConfig { file } => (command::check(&file), file),
+        Command::Serve { config } => (command::serve(&config), config),
+        Command::ImportCaddy { folder, config } => (command::import(&folder, &config), folder),
+        Command::Ranges { what, file, api, ca, config } => {
+            let shown = file.clone().unwrap_or_else(|| config.clone());
+            (command::ranges(what, file, &api, ca.as_deref(), &config), shown)
+        }
+        Command::Keygen { id } => (command::keygen(id), PathBuf::new()),
         Command::Maintenance { what, allow, host, retry, config } => {
             let retry = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);
-            (maintenance(what, &Closing { retry, allow, host }, &config), config)
+            (command::maintenance(what, &Closing { retry, allow, host }, &config), config)
         }
         Command::Purge { url, prefix, tag, all, soft, config } => {
-            (purge(&Wish { url, prefix, tag, all, soft }, &config), config)
+            (command::purge(&Wish { url, prefix, tag, all, soft }, &config), config)
         }
     };
     match done {
@@ -158,101 +169,4 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
-}
-
-fn check(file: &Path) -> Result<Option<String>, Failure> {
-    let config = load(file)?;
-    Ok(Some(format!("good; {} site(s), {} bucket(s)", config.sites.len(), config.buckets.len())))
-}
-
-fn serve(file: &Path) -> Result<Option<String>, Failure> {
-    let start = |error: RunError| Failure { said: format!("origin: {error}"), code: 1 };
-    let mut inheritance = Inheritance::take().map_err(|error| start(error.into()))?;
-    let served = load(file).and_then(|config| run::run(config, file, &mut inheritance).map_err(start));
-    if let Err(failure) = &served {
-        inheritance.failed(&failure.said);
-    }
-    served.map(|()| None)
-}
-
-fn purge(wish: &Wish, file: &Path) -> Result<Option<String>, Failure> {
-    let failed = |said: String, code| Failure { said: format!("origin purge: {said}"), code };
-    let scopes = wish.scopes().map_err(|error| failed(error, 2))?;
-    let said = order("origin purge", file, &Method::POST, "/purge", wish)?;
-    let done = format!("{} purged{}", scopes.len(), if wish.soft { ", softly" } else { "" });
-    match said["zone"].as_str() {
-        None => Ok(Some(done)),
-        Some(why) => Err(failed(format!("{done}, but not in Cloudflare's own cache of the zone: {why}"), 1)),
-    }
-}
-
-fn maintenance(what: Switch, closing: &Closing, file: &Path) -> Result<Option<String>, Failure> {
-    const NAME: &str = "origin maintenance";
-    let failed = |error| Failure { said: format!("{NAME}: {error}"), code: 2 };
-    closing.order().map_err(failed)?;
-    let method = match what {
-        Switch::On => Method::POST,
-        Switch::Off => Method::DELETE,
-        Switch::Status => Method::GET,
-    };
-    let said = order(NAME, file, &method, "/maintenance", closing)?;
-    let closed: Vec<Closing> = serde_json::from_value(said["closed"].clone()).unwrap_or_default();
-    let list = |list: &[String], none: &str| if list.is_empty() { none.to_owned() } else { list.join(", ") };
-    let told = closed.iter().map(|closing| {
-        let (hosts, allow) = (list(&closing.host, "all sites"), list(&closing.allow, "nobody"));
-        format!("closed: {hosts}; let in: {allow}; visitors come back after {} s", closing.retry)
-    });
-    Ok(Some(if closed.is_empty() { "open".to_owned() } else { told.collect::<Vec<_>>().join("; ") }))
-}
-
-/// Has the running gateway do something; gives what it says, which is JSON.
-fn order(
-    name: &str,
-    file: &Path,
-    method: &Method,
-    path: &str,
-    wish: &impl serde::Serialize,
-) -> Result<serde_json::Value, Failure> {
-    let failed = |said: String, code| Failure { said: format!("{name}: {said}"), code };
-    let config = config::load(file).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
-    let nobody = || failed("the configuration has no [admin], so the gateway can't be asked".to_owned(), 78);
-    let admin = config.admin.as_ref().ok_or_else(nobody)?;
-    let json = serde_json::to_string(wish).map_err(|error| failed(error.to_string(), 1))?;
-    let asked = ask(admin, method, path, json);
-    match asked.map_err(|error| failed(format!("the gateway can't be asked: {error}"), 1))? {
-        (200, said) => Ok(serde_json::from_str(&said).unwrap_or_default()),
-        (status, said) => Err(failed(format!("the gateway says {status}: {}", said.trim()), 1)),
-    }
-}
-
-/// Says what became of each name, one a line.
-fn import(folder: &Path, file: &Path) -> Result<Option<String>, Failure> {
-    let failed = |said: String, code| Failure { said: format!("origin: {said}"), code };
-    let nobody = "no site has acme_ask, so nobody would show these certificates";
-    let acme = load(file)?.acme.ok_or_else(|| failed(nobody.to_owned(), 78))?;
-    let all = import_caddy(folder, &acme).map_err(|error| failed(error.to_string(), 1))?;
-    let (mut taken, mut refused) = (0, 0);
-    for one in &all {
-        let day = |time| humantime::format_rfc3339_seconds(time);
-        match &one.outcome {
-            Outcome::Taken(until) => {
-                taken += 1;
-                println!("{}: taken over from {}, good until {}", one.name, one.ca, day(*until));
-            }
-            Outcome::Kept(until) => println!("{}: kept ours, which is good until {}", one.name, day(*until)),
-            Outcome::Refused(why) => {
-                refused += 1;
-                println!("{}: refused ({}): {why}", one.name, one.ca);
-            }
-        }
-    }
-    let said = format!("{taken} taken over, {} kept, {refused} refused", all.len() - taken - refused);
-    if refused == 0 { Ok(Some(said)) } else { Err(Failure { said, code: 1 }) }
-}
-
-fn load(file: &Path) -> Result<Config, Failure> {
-    let wrong = |said| Failure { said, code: 78 };
-    let config = config::load(file).map_err(|error| wrong(error.to_string()))?;
-    run::check_identity(&config).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
-    Ok(config)
 }

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use cache::Phase;
 use contract::{Problem, RequestId, Target, client, header, news, wants_json};
 use edge::exchange::Refused;
 use edge::{Exchange, Head as _, Visitor, page, pipeline};
@@ -16,6 +17,7 @@ use crate::access::Record;
 use crate::body::Body;
 use crate::conversation::Connection;
 use crate::gateway::Core;
+use crate::limits::rate::Asked;
 use crate::native::{HeaderFields, Incoming, Native};
 use crate::trust::{self, Distrust, Peer, Trusted};
 use crate::{compress, forwarded, panics, websocket};
@@ -168,6 +170,22 @@ async fn answer(
     if native.trusted == Trusted::EdgeSigned && exchange.target.path() == news::PATH {
         return news(native, exchange);
     }
+    let gateway = &native.core.gateway;
+    let counted = gateway.rates.check(&Asked {
+        exchange,
+        method: &incoming.parts.method,
+        headers: &incoming.parts.headers,
+        // Behind a Cloudflare that is not ours, a creator's own, stand many fans.
+        shared: native.trusted == Trusted::Direct && gateway.ranges.contain(exchange.visitor.client),
+    });
+    if let Some(counted) = counted.as_ref().filter(|counted| counted.wait.is_some()) {
+        let problem = Problem::RateLimited;
+        record.reason = problem.as_str();
+        let refused = Refused { problem, id: exchange.id, json: exchange.json };
+        let mut answer = pipeline::refuse(native, &refused);
+        counted.say(&mut answer.fields.0);
+        return answer;
+    }
     let mut answering = pin!(pipeline::answer(native, exchange, incoming, upload));
     let answered = match poll_fn(|cx| panics::poll(answering.as_mut(), cx)).await {
         Ok(answered) => answered,
@@ -180,7 +198,12 @@ async fn answer(
     };
     record.cache = answered.phase.map_or("none", |p| p.as_str());
     record.reason = answered.problem.map_or("", Problem::as_str);
-    answered.answer
+    let mut answer = answered.answer;
+    // What is stored, here or at the edge, is for others, too.
+    if let Some(counted) = counted.filter(|_| !answered.phase.is_some_and(Phase::is_shared)) {
+        counted.say(&mut answer.fields.0);
+    }
+    answer
 }
 
 /// What the edge asks for itself.

@@ -94,7 +94,7 @@ impl Sites {
 }
 
 /// Whether a path is `prefix` or lies below it.
-fn is_below(path: &str, prefix: &str) -> bool {
+pub(crate) fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| prefix.is_empty() || prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
 }

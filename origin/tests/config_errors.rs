@@ -118,6 +118,10 @@ const CASES: &[(&str, &str)] = &[
         "a zone, an API and a token that are none",
         "{http}{site}[cloudflare]\nzone = \"makenot.work\"\napi = \"http://a/\"\nca = \"DIR/none.pem\"\ntoken_file = \"DIR/none\"\n",
     ),
+    (
+        "limits that limit nothing",
+        "{http}{site}[rate.a]\nburst = 0\nevery = \"1ms\"\npaths = [\"login\"]\nmethods = [\"post\"]\nhosts = [\"https://a\"]\nkey = \"a b\"\nkeep = 1\n[rate.B]\nburst = 1\nevery = \"2days\"\n",
+    ),
     ("ACME by path", "{tls}{site}acme_ask = \"http://127.0.0.1:3000/ask\"\npaths = [\"/git/\"]\n"),
     (
         "a CA that is none",

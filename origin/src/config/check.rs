@@ -11,7 +11,7 @@ use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Liste
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
-use super::{Config, Fault, Written, acme, app, bucket, cloudflare};
+use super::{Config, Fault, Written, acme, app, bucket, cloudflare, rate};
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
 const SOCKET_PATH: usize = 107;
@@ -45,6 +45,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     };
     let sites = sites(file.site, &given, &mut faults);
     let acme = acme::check(file.acme, &mut faults).filter(|_| sites.iter().any(|site| site.acme_ask.is_some()));
+    let rates = file.rate.into_iter().filter_map(|(name, r)| rate::check(&name, r, &mut faults)).collect();
     let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
     if !faults.is_empty() {
         return Err(faults);
@@ -59,6 +60,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         state: file.state,
         cache: file.cache,
         compress: file.compress,
+        rates,
         limits: file.limits,
         timeouts: file.timeouts,
         sites,
@@ -221,7 +223,7 @@ fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>)
             fault("hosts", "is empty: write at least one host, or \"*\" for all".to_owned());
         }
         for (m, path) in section.paths.iter().enumerate() {
-            if let Err(what) = is_prefix(path) {
+            if let Err(what) = path_begins(path) {
                 fault(&format!("paths[{m}]"), what);
             }
         }
@@ -308,7 +310,7 @@ fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>)
 }
 
 /// Whether `path` may stand in `paths`: spelled as the path rule spells what is looked up there.
-fn is_prefix(path: &str) -> Result<(), String> {
+pub(super) fn path_begins(path: &str) -> Result<(), String> {
     let wanted = "write the beginning of a path, as in \"/git/\"";
     match Target::parse(path, DEFAULT_MAX_LEN) {
         Ok(target) if target.as_str() == path && target.query().is_none() && path != "/" => Ok(()),

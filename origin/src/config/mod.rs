@@ -9,6 +9,7 @@ mod bucket;
 mod changes;
 mod check;
 mod cloudflare;
+mod rate;
 mod section;
 mod site;
 mod token;
@@ -24,6 +25,7 @@ pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
 pub use changes::changes;
 pub use cloudflare::Cloudflare;
+pub use rate::{Rate, RateKey};
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use token::Token;
@@ -55,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long to wait for whom.
     pub timeouts: Timeouts,
+    /// How often one client may do something, by name.
+    pub rates: Vec<Rate>,
     /// The sites, in the order of the file.
     pub sites: Vec<Site>,
     /// The buckets by role.

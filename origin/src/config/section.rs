@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::acme::AcmeSection;
 use super::bucket::BucketSection;
 use super::cloudflare::CloudflareSection;
+use super::rate::RateSection;
 use super::site::SiteSection;
 use super::token::Token;
 use super::value::{AdminAddress, Size, Span};
@@ -35,6 +36,8 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) timeouts: Timeouts,
+    #[serde(default)]
+    pub(super) rate: BTreeMap<String, RateSection>,
     #[serde(default)]
     pub(super) site: Vec<SiteSection>,
     #[serde(default)]

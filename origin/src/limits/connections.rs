@@ -1,5 +1,5 @@
 //! How many connections may be open: in all, and from one address that speaks for itself. Addresses of Cloudflare, known
-//! by our zone's certificate, stand for many clients and are not counted.
+//! by our zone's certificate or from its list, stand for many clients and are not counted.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,11 +8,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::ranges::Ranges;
+
 /// The open connections of all cores.
 #[derive(Debug)]
 pub(crate) struct Connections {
     most: usize,
     most_per_client: usize,
+    /// Addresses that stand for many clients.
+    shared: Ranges,
     open: AtomicUsize,
     by_client: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -27,8 +31,8 @@ pub(crate) struct Place {
 }
 
 impl Connections {
-    pub(crate) fn new(most: usize, most_per_client: usize) -> Arc<Self> {
-        Arc::new(Self { most, most_per_client, open: AtomicUsize::new(0), by_client: Mutex::default() })
+    pub(crate) fn new(most: usize, most_per_client: usize, shared: Ranges) -> Arc<Self> {
+        Arc::new(Self { most, most_per_client, shared, open: AtomicUsize::new(0), by_client: Mutex::default() })
     }
 
     /// How many are open.
@@ -53,6 +57,9 @@ impl Connections {
 impl Place {
     /// Counts the connection as `client`'s; `false` where that client has enough of them.
     pub(crate) fn is_of(&mut self, client: IpAddr) -> bool {
+        if self.connections.shared.contain(client) {
+            return true;
+        }
         let client = prefix(client);
         let mut clients = self.connections.clients();
         let count = clients.entry(client).or_default();
@@ -102,7 +109,7 @@ impl Drop for Place {
 }
 
 /// One household's addresses: an IPv4 address, or the /64 of an IPv6 one.
-fn prefix(address: IpAddr) -> IpAddr {
+pub(crate) fn prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => {
@@ -115,9 +122,14 @@ fn prefix(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::Connections;
+    use crate::ranges::Ranges;
     use std::net::IpAddr;
     use std::sync::Arc;
     use std::time::Duration;
+
+    fn ranges() -> Ranges {
+        Ranges::load(None).expect("shipped")
+    }
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -125,13 +137,16 @@ mod tests {
 
     #[test]
     fn places_are_given_back() {
-        let connections = Connections::new(2, 1);
+        let connections = Connections::new(2, 1, ranges());
         let mut first = connections.enter().expect("room");
         let mut second = connections.enter().expect("room");
         assert!(connections.enter().is_none());
         assert!(first.is_of(ip("192.0.2.1")));
         assert!(!second.is_of(ip("192.0.2.1")), "one is enough for it");
         assert!(second.is_of(ip("192.0.2.2")));
+        for _ in 0..2 {
+            assert!(connections.enter().is_none_or(|mut place| place.is_of(ip("104.16.0.1"))), "many stand behind it");
+        }
         drop(first);
         let mut third = connections.enter().expect("room again");
         assert!(third.is_of(ip("192.0.2.1")));
@@ -141,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unused_connection_is_known() {
-        let place = Arc::new(Connections::new(1, 1).enter().expect("room"));
+        let place = Arc::new(Connections::new(1, 1, ranges()).enter().expect("room"));
         let (time, began) = (Duration::from_millis(40), std::time::Instant::now());
         let open = place.request();
         let unused = async {
@@ -160,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_64_is_one_client() {
-        let connections = Connections::new(9, 1);
+        let connections = Connections::new(9, 1, ranges());
         let (mut a, mut b) = (connections.enter().expect("room"), connections.enter().expect("room"));
         assert!(a.is_of(ip("2001:db8::1")));
         assert!(!b.is_of(ip("2001:db8::ffff")));

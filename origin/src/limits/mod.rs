@@ -3,4 +3,5 @@
 pub(crate) mod concurrency;
 pub(crate) mod connections;
 pub(crate) mod descriptors;
+pub(crate) mod rate;
 pub(crate) mod upload;

@@ -136,6 +136,11 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     out.gauges("origin_cache_bytes", "Bytes in the cache", [(none(), gateway.store.bytes())])?;
     let purges = gateway.orders.counts().map(|(scope, count)| (vec![("scope", scope)], count));
     out.counters("origin_purges", "What has been purged, by scope", purges)?;
+    let refused = gateway.rates.refused().map(|(name, count)| (vec![("limit", name)], count));
+    out.counters("origin_rate_limited", "Requests that came too often, by limit", refused)?;
+    let as_of = seconds(gateway.ranges.as_of());
+    let help = "When the list of Cloudflare's addresses was so";
+    out.gauges("origin_cloudflare_ranges_timestamp_seconds", help, [(none(), as_of)])?;
     let lost = telemetry::lost_lines();
     out.counters("origin_log_lines_lost", "Lines of the log that its target did not take", [(none(), lost)])?;
     let certificates = lock(&gateway.metrics.certificates).clone();

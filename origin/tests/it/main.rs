@@ -2,6 +2,7 @@
 
 mod activation;
 mod admin;
+mod api;
 mod app;
 mod balance;
 mod collapse;
@@ -17,6 +18,8 @@ mod messages;
 mod own_faults;
 mod process;
 mod purge;
+mod ranges;
+mod rate;
 mod reload;
 mod sites;
 mod unix;

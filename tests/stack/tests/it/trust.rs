@@ -18,6 +18,7 @@ cases![
     a_signature_that_does_not_hold on Native,
     a_certificate_for_one_name_does_not_open_another on Native,
     a_site_for_the_edge_only on Native,
+    limits_count_the_verified_client on Native,
 ];
 
 /// The path that cases ask for, and its query; the app counts by it.
@@ -39,7 +40,8 @@ impl Gateway {
             .iter()
             .map(|(host, trust)| format!("[[site]]\nhosts = [\"{host}\"]\napp = \"{app}\"\ntrust = \"{trust}\"\n"))
             .collect();
-        let own = Own::start(site, &sections);
+        let limit = "[rate.once]\npaths = [\"/echo/limited\"]\nburst = 1\nevery = \"1h\"\n";
+        let own = Own::start(site, &format!("{limit}{sections}"));
         let keys = Keys::parse(&site.stack.credentials.edge_keys).expect("the stack's keys");
         Self { port: own.https().port(), own, keys }
     }
@@ -58,7 +60,11 @@ impl Gateway {
 
 /// What an edge says of a request under this id.
 fn facts(id: [u8; 16]) -> String {
-    let client = "203.0.113.7".parse().expect("an address");
+    facts_of("203.0.113.7", id)
+}
+
+fn facts_of(client: &str, id: [u8; 16]) -> String {
+    let client = client.parse().expect("an address");
     EdgeFacts { client, id: RequestId::from_random(id), country: None, asn: None, ruleset: None }.to_string()
 }
 
@@ -232,4 +238,39 @@ async fn a_site_for_the_edge_only(site: &Site) {
     let answer = send(client.get(gateway.url("edge.makenot.work", "/echo"))).await;
     answer.assert_problem(403, "edge-required");
     assert_eq!(gateway.own.line(answer.id())["reason"], "no-signature");
+}
+
+/// Whoever brings the request, and whatever it says of itself: it counts for the client that is known by signature, by Cloudflare's word
+/// on a connection of our zone's, or by the connection's peer.
+async fn limits_count_the_verified_client(site: &Site) {
+    let gateway = Gateway::start(site);
+    let (client, stranger) = (certified(site, &gateway), gateway.own.tls_client(None));
+    let target = "/echo/limited";
+    let edge = async |address: &str, id| {
+        let facts = facts_of(address, [id; 16]);
+        let fields = gateway.sign("GET", "makenot.work", target, &facts, now());
+        send(signed(client.get(gateway.url("makenot.work", target)), &facts, &fields)).await
+    };
+    let first = edge("203.0.113.7", 1).await;
+    assert_eq!((first.status, first.field("ratelimit")), (200, "\"once\";r=0;t=3600"));
+    let refused = edge("203.0.113.7", 2).await;
+    refused.assert_problem(429, "rate-limited");
+    assert!(refused.field("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 3_500), "{}", refused.head());
+    assert_eq!(edge("203.0.113.8", 3).await.status, 200);
+    let cloudflare = async |address: &str| {
+        let request = client.get(gateway.url("makenot.work", target)).header("cf-connecting-ip", address);
+        send(request).await.status
+    };
+    assert_eq!((cloudflare("203.0.113.8").await, cloudflare("203.0.113.9").await), (429, 200));
+    let direct = async |said: &str| {
+        let request = stranger.get(gateway.url("direct.makenot.work", target));
+        send(request.header("x-forwarded-for", said).header("cf-connecting-ip", said).header("x-real-ip", said))
+            .await
+            .status
+    };
+    assert_eq!(
+        (direct("203.0.113.10").await, direct("203.0.113.11").await),
+        (200, 429),
+        "what a client says counts for nothing"
+    );
 }

@@ -1,0 +1,198 @@
+//! What the commands do.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::ValueEnum;
+use http::Method;
+use origin::acme::{Outcome, import_caddy};
+use origin::admin::{Closing, Wish, ask};
+use origin::config::{self, Config};
+use origin::handover::Inheritance;
+use origin::ranges::{self, Ranges};
+use origin::run::{self, RunError};
+use time::OffsetDateTime;
+
+/// A position of a switch.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Switch {
+    /// From now on
+    On,
+    /// No more
+    Off,
+    /// How it is
+    Status,
+}
+
+/// What the operator is told, and the exit code.
+pub(crate) struct Failure {
+    pub(crate) said: String,
+    pub(crate) code: u8,
+}
+
+pub(crate) fn check(file: &Path) -> Result<Option<String>, Failure> {
+    let config = load(file)?;
+    let today = OffsetDateTime::now_utc().date();
+    let known = config.state.as_ref().map(|state| state.folder.join(ranges::FILE)).filter(|file| file.exists());
+    let old = Ranges::load(known.as_deref()).map_err(|said| Failure { said, code: 78 })?.age(today);
+    if old > OLD {
+        eprintln!("warning: the list of Cloudflare's addresses is {old} days old: origin ranges refresh");
+    }
+    Ok(Some(format!("good; {} site(s), {} bucket(s)", config.sites.len(), config.buckets.len())))
+}
+
+pub(crate) fn serve(file: &Path) -> Result<Option<String>, Failure> {
+    let start = |error: RunError| Failure { said: format!("origin: {error}"), code: 1 };
+    let mut inheritance = Inheritance::take().map_err(|error| start(error.into()))?;
+    let served = load(file).and_then(|config| run::run(config, file, &mut inheritance).map_err(start));
+    if let Err(failure) = &served {
+        inheritance.failed(&failure.said);
+    }
+    served.map(|()| None)
+}
+
+pub(crate) fn purge(wish: &Wish, file: &Path) -> Result<Option<String>, Failure> {
+    let failed = |said: String, code| Failure { said: format!("origin purge: {said}"), code };
+    let scopes = wish.scopes().map_err(|error| failed(error, 2))?;
+    let said = order("origin purge", file, &Method::POST, "/purge", wish)?;
+    let done = format!("{} purged{}", scopes.len(), if wish.soft { ", softly" } else { "" });
+    match said["zone"].as_str() {
+        None => Ok(Some(done)),
+        Some(why) => Err(failed(format!("{done}, but not in Cloudflare's own cache of the zone: {why}"), 1)),
+    }
+}
+
+pub(crate) fn maintenance(what: Switch, closing: &Closing, file: &Path) -> Result<Option<String>, Failure> {
+    const NAME: &str = "origin maintenance";
+    let failed = |error| Failure { said: format!("{NAME}: {error}"), code: 2 };
+    closing.order().map_err(failed)?;
+    let method = match what {
+        Switch::On => Method::POST,
+        Switch::Off => Method::DELETE,
+        Switch::Status => Method::GET,
+    };
+    let said = order(NAME, file, &method, "/maintenance", closing)?;
+    let closed: Vec<Closing> = serde_json::from_value(said["closed"].clone()).unwrap_or_default();
+    let list = |list: &[String], none: &str| if list.is_empty() { none.to_owned() } else { list.join(", ") };
+    let told = closed.iter().map(|closing| {
+        let (hosts, allow) = (list(&closing.host, "all sites"), list(&closing.allow, "nobody"));
+        format!("closed: {hosts}; let in: {allow}; visitors come back after {} s", closing.retry)
+    });
+    Ok(Some(if closed.is_empty() { "open".to_owned() } else { told.collect::<Vec<_>>().join("; ") }))
+}
+
+/// Has the running gateway do something; gives what it says, which is JSON.
+fn order(
+    name: &str,
+    file: &Path,
+    method: &Method,
+    path: &str,
+    wish: &impl serde::Serialize,
+) -> Result<serde_json::Value, Failure> {
+    let failed = |said: String, code| Failure { said: format!("{name}: {said}"), code };
+    let config = config::load(file).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
+    let nobody = || failed("the configuration has no [admin], so the gateway can't be asked".to_owned(), 78);
+    let admin = config.admin.as_ref().ok_or_else(nobody)?;
+    let json = serde_json::to_string(wish).map_err(|error| failed(error.to_string(), 1))?;
+    let asked = ask(admin, method, path, json);
+    match asked.map_err(|error| failed(format!("the gateway can't be asked: {error}"), 1))? {
+        (200, said) => Ok(serde_json::from_str(&said).unwrap_or_default()),
+        (status, said) => Err(failed(format!("the gateway says {status}: {}", said.trim()), 1)),
+    }
+}
+
+/// Says what became of each name, one a line.
+pub(crate) fn import(folder: &Path, file: &Path) -> Result<Option<String>, Failure> {
+    let failed = |said: String, code| Failure { said: format!("origin: {said}"), code };
+    let nobody = "no site has acme_ask, so nobody would show these certificates";
+    let acme = load(file)?.acme.ok_or_else(|| failed(nobody.to_owned(), 78))?;
+    let all = import_caddy(folder, &acme).map_err(|error| failed(error.to_string(), 1))?;
+    let (mut taken, mut refused) = (0, 0);
+    for one in &all {
+        let day = |time| humantime::format_rfc3339_seconds(time);
+        match &one.outcome {
+            Outcome::Taken(until) => {
+                taken += 1;
+                println!("{}: taken over from {}, good until {}", one.name, one.ca, day(*until));
+            }
+            Outcome::Kept(until) => println!("{}: kept ours, which is good until {}", one.name, day(*until)),
+            Outcome::Refused(why) => {
+                refused += 1;
+                println!("{}: refused ({}): {why}", one.name, one.ca);
+            }
+        }
+    }
+    let said = format!("{taken} taken over, {} kept, {refused} refused", all.len() - taken - refused);
+    if refused == 0 { Ok(Some(said)) } else { Err(Failure { said, code: 1 }) }
+}
+
+fn load(file: &Path) -> Result<Config, Failure> {
+    let wrong = |said| Failure { said, code: 78 };
+    let config = config::load(file).map_err(|error| wrong(error.to_string()))?;
+    run::check_identity(&config).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
+    Ok(config)
+}
+
+/// A list is old after so many days: Cloudflare changes it every few years, and says so a month ahead.
+const OLD: i64 = 180;
+
+/// What to do with the list of Cloudflare's addresses.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum RangesDo {
+    /// Ask Cloudflare for it
+    Refresh,
+    /// Print the one in use
+    Show,
+}
+
+pub(crate) fn ranges(
+    what: RangesDo,
+    file: Option<PathBuf>,
+    api: &str,
+    ca: Option<&Path>,
+    config: &Path,
+) -> Result<Option<String>, Failure> {
+    let failed = |said: String| Failure { said: format!("origin ranges: {said}"), code: 1 };
+    let file = match file {
+        Some(file) => file,
+        None => {
+            let config = config::load(config).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
+            let nowhere = || failed("the configuration has no [state] to keep it in: name a file".to_owned());
+            config.state.ok_or_else(nowhere)?.folder.join(ranges::FILE)
+        }
+    };
+    let known = Ranges::load(file.exists().then_some(file.as_path()));
+    if let RangesDo::Show = what {
+        return known.map(|ranges| Some(format!("\n{}", ranges.text().trim_end()))).map_err(failed);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+    // What is there stays until there is something better.
+    let new = runtime.block_on(Ranges::ask(api, ca, OffsetDateTime::now_utc().date())).map_err(failed)?;
+    let beside = file.with_extension("new");
+    let written = std::fs::write(&beside, new.text()).and_then(|()| std::fs::rename(&beside, &file));
+    written.map_err(|error| failed(format!("`{}` cannot be written: {error}", file.display())))?;
+    let list = |nets: Vec<_>, sign| nets.iter().map(|net: &ipnet::IpNet| format!(" {sign}{net}")).collect::<String>();
+    let changed = known.map(|known| list(new.without(&known), '+') + &list(known.without(&new), '-'));
+    let changed = changed.ok().filter(|changed| !changed.is_empty()).unwrap_or_else(|| " as before".to_owned());
+    Ok(Some(format!("{} ranges,{changed}; a reload takes them into use", new.count())))
+}
+
+/// Makes a key and says where it goes; the key alone goes to standard output.
+pub(crate) fn keygen(id: Option<String>) -> Result<Option<String>, Failure> {
+    let today = OffsetDateTime::now_utc().date();
+    let id = id.unwrap_or_else(|| format!("edge-{today}"));
+    let line = format!("{id}:{}", STANDARD.encode(rand::random::<[u8; 32]>()));
+    contract::Keys::parse(&line).map_err(|error| Failure { said: format!("origin keygen: {error}"), code: 2 })?;
+    eprintln!(
+        "A key for edge and gateway. To bring it in without a request refused:
+  1. gateway  add the line below as the LAST line of /etc/origin/edge.keys; systemctl restart origin
+  2. Worker   wrangler secret put EDGE_KEY --env production   with the line below alone
+  3. gateway  once the log shows no request signed with the old key, take the old line out; restart
+Where there is no key yet, the line is all of edge.keys, and all of EDGE_KEY.
+"
+    );
+    println!("{line}");
+    Ok(None)
+}
