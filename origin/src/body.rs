@@ -21,7 +21,7 @@ use crate::upstream::{Download, Lease};
 pub struct Body {
     kind: Kind,
     record: Option<Box<Record>>,
-    /// The place of the connection that this goes to, held for as long as it does.
+    /// The place of the connection that this goes to or comes from, held for as long as it does.
     place: Option<Arc<Place>>,
 }
 
@@ -81,13 +81,13 @@ impl Body {
         Self::of(if bytes.is_empty() { Kind::Empty } else { Kind::Full(bytes) })
     }
 
-    /// A client's body: `most` bytes, and not slower than `least_rate` bytes a second.
-    #[must_use]
-    pub fn downstream(incoming: Incoming, most: u64, least_rate: u64) -> Self {
+    /// A client's body: `most` bytes, and not slower than `least_rate` bytes a second. It holds its connection's place, as its answer
+    /// does: that may have ended before.
+    pub(crate) fn downstream(incoming: Incoming, most: u64, least_rate: u64, place: &Arc<Place>) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        Self::of(Kind::Upload(Box::new(Upload::new(incoming, most, least_rate))))
+        Self::of(Kind::Upload(Box::new(Upload::new(incoming, most, least_rate)))).holding(Arc::clone(place))
     }
 
     /// An app's body, with the connection it comes on; it breaks off where no byte comes for `idle`, and ends early with

@@ -1,14 +1,15 @@
 //! One connection from downstream: handshake, then HTTP/1.1 or HTTP/2 until either side ends it or the gateway drains.
 
+mod http1;
+mod http2;
+
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::gateway::Core;
@@ -18,17 +19,8 @@ use crate::metrics::{self, Event};
 use crate::trust::Peer;
 use crate::{panics, service};
 
-/// Bytes of a connection's read and write buffers at most, or a request's head, where that may be larger.
+/// Bytes of an HTTP/1.1 connection's read and write buffers at most, or a request's head, where that may be larger.
 const BUFFER: usize = 64 << 10;
-/// HTTP/2: what one stream and one connection may have in flight towards us, in bytes.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
-/// HTTP/2: requests of one connection at once, and what waits of one answer for a client that reads slowly, in bytes. Their product is
-/// what one connection can make us hold.
-const STREAMS: u32 = 100;
-const SEND_BUFFER: usize = 64 << 10;
-/// HTTP/2: how long a connection that is told to end because it is not used may take to.
-const LEAVE: Duration = Duration::from_secs(5);
 
 /// A connection as its requests see it.
 #[derive(Clone, Debug)]
@@ -52,7 +44,8 @@ pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, strea
     let clear = Peer { address, certified: false, tls: false };
     match (stream, identity) {
         (Stream::Tcp(stream, _), Some(identity)) => {
-            match identity.accept(stream, address, timeouts.handshake.0).await {
+            // In a box, which is gone when the handshake is done.
+            match Box::pin(identity.accept(stream, address, timeouts.handshake.0)).await {
                 Ok(Some(shaken)) => {
                     metrics::count(|counts| counts.handshakes.add(1));
                     let peer = Peer { address, certified: shaken.certified, tls: true };
@@ -122,55 +115,14 @@ where
             Ok::<_, Infallible>(response.map(|body| body.holding(open)))
         }
     });
+    // In boxes: each is far larger than what a parked connection comes to.
     let ended = if http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .enable_connect_protocol()
-            .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_concurrent_streams(STREAMS)
-            .max_send_buf_size(SEND_BUFFER);
-        let connection = builder.serve_connection(TokioIo::new(io), service);
-        // When we drain it is told at once; what it sends before it has heard of that is answered (RFC 9113 section 6.8). The service
-        // holds the place, too. hyper has no time for a head in HTTP/2, and none for a connection without requests.
-        let unused = |time| place.unused(2, time);
-        let over = async {
-            tokio::select! { () = drain.begun() => {}, () = unused(head_within) => {} }
-        };
-        tokio::select! {
-            ended = until(over, connection, http2::Connection::graceful_shutdown) => ended,
-            () = unused(2 * head_within + LEAVE) => Ok(()),
-        }
+        Box::pin(http2::converse(io, service, place, drain, max_head, head_within)).await.map_err(Into::into)
     } else {
-        let guarded = Guard::new(io, max_head, head_within, peer.address, switched, Arc::clone(&place));
-        let mut builder = http1::Builder::new();
-        builder.max_header_size(max_head).max_buf_size(max_head.max(BUFFER));
-        let connection = builder.serve_connection(TokioIo::new(guarded), service).with_upgrades();
-        // It can't be told that we drain before its next answer. The service and the guard hold the place, too.
-        let over = async {
-            tokio::select! { () = drain.lingered() => {}, () = place.unused(3, head_within) => {} }
-        };
-        until(over, connection, http1::UpgradeableConnection::graceful_shutdown).await
+        let guard = Box::new(Guard::new(io, max_head, head_within, peer.address, switched, Arc::clone(&place)));
+        http1::converse(guard, service, place, drain, max_head, head_within).await
     };
     if let Err(error) = ended {
         tracing::debug!(client.address = %peer.address, %error, "the connection broke off");
-    }
-}
-
-/// Drives a connection; when it is `over`, `wind_down` tells it to end after the requests in flight.
-async fn until<C: Future>(
-    over: impl Future<Output = ()>,
-    connection: C,
-    wind_down: impl FnOnce(Pin<&mut C>),
-) -> C::Output {
-    let mut connection = pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = over => {
-            wind_down(connection.as_mut());
-            connection.await
-        }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     let limits = site.as_ref().map_or(&gateway.config.limits, |(_, site)| &site.limits);
     let too_large = http_body::Body::size_hint(request.body()).lower() > limits.body.0;
     let (parts, body) = request.into_parts();
-    let body = Body::downstream(body, limits.body.0, limits.body_rate.0);
+    let body = Body::downstream(body, limits.body.0, limits.body_rate.0, &connection.place);
     let mut incoming = Incoming { authority: authority.unwrap_or_default().into(), parts, secure: peer.tls };
     let site = site.and_then(|site| if too_large { Err(Problem::BodyTooLarge) } else { Ok(site) });
     let mut detail = "";

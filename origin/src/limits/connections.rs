@@ -78,17 +78,20 @@ impl Place {
         Arc::clone(self)
     }
 
-    /// Ends when no request has been open for `time`, or up to twice that. `holders` hold the place besides requests.
-    pub(crate) async fn unused(self: &Arc<Self>, holders: usize, time: Duration) {
+    /// Ends when no request has been open for `time`. It looks every `time`, and where it finds one open ever less often, down to
+    /// every `longest`. `holders` hold the place besides requests.
+    pub(crate) async fn unused(self: &Arc<Self>, holders: usize, time: Duration, longest: Duration) {
         // Its requests at the last look, where none was open.
         let mut seen = Some(0);
+        let mut wait = time;
         loop {
-            tokio::time::sleep(time).await;
+            tokio::time::sleep(wait).await;
             let open = Arc::strong_count(self) > holders;
             let now = (!open).then(|| self.requests.load(Ordering::Relaxed));
             if now.is_some() && now == seen {
                 return;
             }
+            wait = if open { (wait * 2).min(longest) } else { time };
             seen = now;
         }
     }
@@ -160,7 +163,7 @@ mod tests {
         let (time, began) = (Duration::from_millis(40), std::time::Instant::now());
         let open = place.request();
         let unused = async {
-            place.unused(1, time).await;
+            place.unused(1, time, time).await;
             began.elapsed()
         };
         let requests = async {

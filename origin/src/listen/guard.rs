@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Framing, Offence};
@@ -25,6 +26,9 @@ use crate::metrics::{self, Event};
 /// For how long, and how many bytes of, what comes after the last answer is taken.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 16 << 20;
+
+/// What is read at first of a client that has said nothing for a while.
+const FIRST: usize = 1 << 10;
 
 /// What a client is told whose head does not come in time, in place of hyper's 400.
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -41,6 +45,8 @@ pub(crate) struct Guard<I> {
     client: IpAddr,
     switched: Switched,
     ended: bool,
+    /// What has been read, and looked at, and is yet to be passed on.
+    held: Bytes,
     /// An offence found in bytes of which the first were fine and have been passed on.
     pending: Option<Offence>,
     /// Whether a head is over the limit, which hyper refuses.
@@ -52,6 +58,8 @@ pub(crate) struct Guard<I> {
     /// What is still to be said of [`TOO_SLOW`].
     too_slow: Option<&'static [u8]>,
     place: Arc<Place>,
+    /// The connection is in use: something is being written, or it is being closed.
+    writing: Option<Arc<Place>>,
     linger: Linger,
 }
 
@@ -100,14 +108,26 @@ impl<I> Guard<I> {
             client,
             switched,
             ended: false,
+            held: Bytes::new(),
             pending: None,
             over: false,
             head_within,
             head: None,
             too_slow: None,
             place,
+            writing: None,
             linger: Linger::Not,
         }
+    }
+
+    /// Takes back what was read and has not been used.
+    pub(crate) fn give_back(&mut self, bytes: Bytes) {
+        self.held = bytes;
+    }
+
+    /// Marks the connection as in use until all is written.
+    fn writes(&mut self) {
+        self.writing.get_or_insert_with(|| Arc::clone(&self.place));
     }
 
     /// Ends the conversation: hyper says so to the client where it still can.
@@ -146,6 +166,18 @@ impl<I> Guard<I> {
 }
 
 impl<I: AsyncRead + Unpin> Guard<I> {
+    /// Waits until the client says something, which the next read gives; `false` where it has left.
+    pub(crate) fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.held.is_empty() {
+            // On the stack: who waits needs no buffer.
+            let mut first = [0; FIRST];
+            let mut first = ReadBuf::new(&mut first);
+            ready!(Pin::new(&mut *self).poll_read(cx, &mut first))?;
+            self.held = Bytes::copy_from_slice(first.filled());
+        }
+        Poll::Ready(Ok(!self.held.is_empty()))
+    }
+
     /// Takes what comes until the client ends, too, or had its time.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if matches!(self.linger, Linger::Not) {
@@ -186,6 +218,11 @@ impl<I: AsyncWrite + Unpin> Guard<I> {
 impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if !this.held.is_empty() {
+            let length = this.held.len().min(buf.remaining());
+            buf.put_slice(&this.held.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         if this.switched.is_set() {
             return Pin::new(&mut this.io).poll_read(cx, buf);
         }
@@ -228,6 +265,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes();
         if self.too_slow.is_some() && buf.starts_with(HYPERS) {
             return self.poll_too_slow(cx).map_ok(|()| buf.len());
         }
@@ -235,10 +273,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        // hyper flushes when it has nothing more to write.
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.writing = None;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writes();
         if matches!(self.linger, Linger::Not) {
             ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
         }
@@ -250,6 +292,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<I> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.writes();
         if self.too_slow.is_some() && bufs.first().is_some_and(|first| first.starts_with(HYPERS)) {
             return self.poll_too_slow(cx).map_ok(|()| bufs.iter().map(|buf| buf.len()).sum());
         }

@@ -45,7 +45,8 @@ struct Certified {
 
 /// A finished handshake.
 pub(crate) struct Handshake {
-    pub(crate) stream: TlsStream<TcpStream>,
+    /// In a box: whoever passes it on has no room for it in each of their futures.
+    pub(crate) stream: Box<TlsStream<TcpStream>>,
     /// Whether the peer showed a certificate of our zone's authority.
     pub(crate) certified: bool,
     /// Whether HTTP/2 was agreed on.
@@ -159,7 +160,7 @@ impl Identity {
             // The verifier has accepted whatever certificate is there.
             certified: connection.peer_certificates().is_some_and(|c| !c.is_empty()),
             http2: connection.alpn_protocol() == Some(b"h2"),
-            stream,
+            stream: Box::new(stream),
         }))
     }
 

@@ -16,6 +16,7 @@ mod http2;
 mod load;
 mod messages;
 mod own_faults;
+mod parked;
 mod process;
 mod purge;
 mod ranges;

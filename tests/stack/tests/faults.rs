@@ -9,6 +9,8 @@ use stack::faults::pace::Pace;
 use stack::faults::proxy::{Kind, Proxy, Setup};
 use stack::faults::{self, Hole, Slow, SlowHeads};
 use stack::frames::{Client, frame, get, kind};
+use stack::idle::Idle;
+use stack::link::Link;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -157,4 +159,22 @@ async fn an_unused_http2_connection_ends() {
     client.send(&get(1, "/later")).await.expect("sent");
     let stays = async { while client.next().await.is_some() {} };
     assert!(tokio::time::timeout(Duration::from_secs(4), stays).await.is_err(), "it is closed in use");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_take_little_memory() {
+    const COUNT: u32 = 1_000;
+    let (_turn, _app, proxy) = gateway(|setup| Setup { head: Duration::from_secs(60), ..setup }).await;
+    assert!(faults::raise_descriptors() > 2 * COUNT as usize, "this test needs file descriptors");
+    let link = Link { address: proxy.http1, tls: None };
+    // What the first ones take is taken once.
+    let first = Idle::open(&link, "/", 2, 50).await.expect("connections");
+    let before = proxy.memory();
+    let mut idle = Idle::open(&link, "/", 2, COUNT as usize).await.expect("connections");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let each = (proxy.memory() - before) * 1024.0 / f64::from(COUNT);
+    println!("an idle connection takes {each:.1} KiB");
+    assert!(each < 12.0, "with hyper's buffers it is over 30: {each}");
+    assert_eq!(idle.still_open().await, COUNT as usize);
+    drop(first);
 }

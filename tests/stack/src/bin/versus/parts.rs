@@ -25,6 +25,8 @@ const HTTP2_CONNECTIONS: [usize; 3] = [1, 2, 4];
 const STREAMS: usize = 100;
 /// How long each round of the open loop lasts.
 const OPEN_LOOP: Duration = Duration::from_secs(4);
+/// For how long the last of the idle connections has been idle when memory is looked at.
+const SETTLE: Duration = Duration::from_secs(2);
 /// How long an access-log line may take to be in its file.
 const LINE: Duration = Duration::from_secs(5);
 const MIB: f64 = 1_048_576.0;
@@ -311,6 +313,7 @@ impl Bench<'_> {
             let began = Instant::now();
             let opened = runtime.block_on(async {
                 let mut idle = Idle::open(&link, &path, size.bytes(), count).await?;
+                tokio::time::sleep(SETTLE).await;
                 let after = memory(&peer.running.family());
                 Ok::<_, String>((after, idle.still_open().await))
             });
