@@ -33,6 +33,9 @@ pub(crate) struct Failure {
 
 pub(crate) fn check(file: &Path) -> Result<Option<String>, Failure> {
     let config = load(file)?;
+    for warning in config::warnings(&config) {
+        eprintln!("warning: {warning}");
+    }
     let today = OffsetDateTime::now_utc().date();
     let known = config.state.as_ref().map(|state| state.folder.join(ranges::FILE)).filter(|file| file.exists());
     let old = Ranges::load(known.as_deref()).map_err(|said| Failure { said, code: 78 })?.age(today);

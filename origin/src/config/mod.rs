@@ -14,6 +14,7 @@ mod section;
 mod site;
 mod token;
 mod value;
+mod warnings;
 mod wording;
 mod written;
 
@@ -30,6 +31,7 @@ pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Timeouts,
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use token::Token;
 pub use value::{AdminAddress, AppAddress, Size, Span};
+pub use warnings::warnings;
 pub use written::Written;
 
 /// The checked configuration.
