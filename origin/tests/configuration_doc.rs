@@ -40,7 +40,7 @@ fn known(text: &str) -> BTreeSet<String> {
 fn intruder(section: &str) -> String {
     match section {
         "site" => "[[site]]\nintruder = 1\n".to_owned(),
-        "bucket" => "[bucket.a]\nintruder = 1\n".to_owned(),
+        "bucket" | "rate" => format!("[{section}.a]\nintruder = 1\n"),
         name => format!("[{name}]\nintruder = 1\n"),
     }
 }
@@ -72,10 +72,12 @@ fn the_defaults_are_the_real_ones() {
             assert_eq!(parsed(&format!("{LEAST}[{section}]\n{key} = {value}\n")), parsed(LEAST), "{section}.{key}");
         }
     }
-    for [key, default, ..] in &documented["compress"] {
-        let value = default.trim_matches('`');
-        let section = format!("{LEAST}[compress]\n");
-        assert_eq!(parsed(&format!("{section}{key} = {value}\n")), parsed(&section), "compress.{key}");
+    for (name, with) in [("compress", ""), ("state", ""), ("rate", ".a]\nburst = 1\nevery = \"1s\"\n#")] {
+        for [key, default, ..] in documented[name].iter().filter(|[_, default, ..]| default.starts_with('`')) {
+            let value = default.trim_matches('`');
+            let section = format!("{LEAST}[{name}{with}]\n");
+            assert_eq!(parsed(&format!("{section}{key} = {value}\n")), parsed(&section), "{name}.{key}");
+        }
     }
     let default = |section: &str, key: &str| {
         let row = documented[section].iter().find(|row| row[0] == key).unwrap_or_else(|| panic!("{section}.{key}"));
