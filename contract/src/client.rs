@@ -15,9 +15,27 @@ pub const fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
+/// One household's addresses, as limits count them: an IPv4 address, or the /64 of an IPv6 one.
+pub fn household(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_household_has_one_key() {
+        for (address, key) in [("203.0.113.7", "203.0.113.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")] {
+            assert_eq!(parse(address).map(|address| household(address).to_string()).as_deref(), Some(key));
+        }
+    }
 
     #[test]
     fn one_spelling_per_address() {

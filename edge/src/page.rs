@@ -23,6 +23,7 @@ pub fn render(problem: Problem, id: RequestId, json: bool) -> Reply {
     ];
     match problem {
         Problem::MethodNotAllowed => fields.push(("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+        Problem::RateLimited => fields.push(("retry-after", "10")),
         Problem::GatewayUnreachable | Problem::AppUnreachable | Problem::Overloaded | Problem::Draining => {
             fields.push(("retry-after", "5"));
         }

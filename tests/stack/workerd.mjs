@@ -70,7 +70,10 @@ async function edge(options) {
       name: "edge",
       compatibilityDate: options.compatibility_date,
       manifest: { mainModule: "index.js", modulesRoot: options.worker, modules },
-      env: Object.fromEntries(Object.entries(options.bindings).map(([name, value]) => [name, { type: "text", value }])),
+      env: {
+        ...Object.fromEntries(Object.entries(options.bindings).map(([name, value]) => [name, { type: "text", value }])),
+        ...(options.limit && { LIMITER: { type: "rate-limit", namespace: "1", simple: { limit: options.limit, period: 60 } } }),
+      },
       assets:
         options.assets === null
           ? undefined

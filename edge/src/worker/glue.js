@@ -28,8 +28,11 @@ export function fill_random(bytes) {
   crypto.getRandomValues(bytes);
 }
 
-// A Response, or the status that says why there is none. `patience` bounds the wait for the head, in ms; 0 waits.
-export async function forward(method, body, url, packed, patience) {
+// A Response, or the status that says why there is none. `patience` bounds the wait for the head, in ms; 0 waits. `limiter` is a rate
+// limit's binding, where there is one; where it fails the request goes on.
+export async function forward(limiter, client, method, body, url, packed, patience) {
+  const free = await limiter?.limit({ key: client }).catch(() => undefined);
+  if (free?.success === false) return 429;
   const controller = new AbortController();
   const timer = patience > 0 ? setTimeout(() => controller.abort(), patience) : 0;
   try {

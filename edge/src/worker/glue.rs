@@ -1,6 +1,6 @@
 //! The functions of `glue.js`.
 
-use worker::js_sys::{JsString, Promise};
+use worker::js_sys::{JsString, Promise, Reflect};
 use worker::wasm_bindgen::{self, prelude::*};
 use worker::web_sys;
 
@@ -11,6 +11,8 @@ extern "C" {
     pub(super) fn fill_random(bytes: &mut [u8]);
     #[wasm_bindgen(catch)]
     pub(super) async fn forward(
+        limiter: &JsValue,
+        client: &str,
         method: &str,
         body: &JsValue,
         url: &str,
@@ -46,6 +48,11 @@ extern "C" {
         packed: &str,
         limit: u32,
     ) -> Result<web_sys::Response, JsValue>;
+}
+
+/// What the environment holds under a name; undefined where there is nothing.
+pub(super) fn binding(env: &JsValue, name: &str) -> JsValue {
+    Reflect::get(env, &name.into()).unwrap_or(JsValue::UNDEFINED)
 }
 
 /// A JavaScript string as a body.

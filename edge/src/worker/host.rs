@@ -109,6 +109,8 @@ impl Head for Request {
 pub(super) struct Runtime {
     pub(super) key: &'static SigningKey,
     pub(super) context: JsValue,
+    /// A rate limit of the platform's, or undefined: coarse, and each data centre's own.
+    pub(super) limiter: JsValue,
 }
 
 impl Store for Runtime {
@@ -371,10 +373,13 @@ impl Host for Runtime {
             () => PATIENCE,
         };
         let left = self.now().as_millis();
-        let came = glue::forward(&request.method, &upload.map_or(JsValue::NULL, Into::into), &url, &packed, patience)
+        let client = client::household(exchange.visitor.client).to_string();
+        let upload = upload.map_or(JsValue::NULL, Into::into);
+        let came = glue::forward(&self.limiter, &client, &request.method, &upload, &url, &packed, patience)
             .await
             .map_err(|_| Problem::GatewayUnreachable)?;
         let response: web_sys::Response = came.dyn_into().map_err(|status: JsValue| match status.as_f64() {
+            Some(429.0) => Problem::RateLimited,
             Some(504.0) => Problem::GatewayTimeout,
             _ => Problem::GatewayUnreachable,
         })?;

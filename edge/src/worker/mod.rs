@@ -27,7 +27,7 @@ const MAX_TARGET: usize = 8 << 10;
 #[expect(unreachable_pub, reason = "the runtime reaches it, by its name")]
 pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Result<web_sys::Response, JsValue> {
     Context::new(context.clone().unchecked_into()).pass_through_on_exception();
-    let runtime = host::Runtime { key: key(&env)?, context };
+    let runtime = host::Runtime { key: key(&env)?, limiter: glue::binding(&env, "LIMITER"), context };
     let (upload, request) = (request.body(), host::Request::new(&request));
     let started = runtime.now();
     let method: Box<str> = request.method().into();

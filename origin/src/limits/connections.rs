@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use contract::client::household;
+
 use crate::ranges::Ranges;
 
 /// The open connections of all cores.
@@ -60,7 +62,7 @@ impl Place {
         if self.connections.shared.contain(client) {
             return true;
         }
-        let client = prefix(client);
+        let client = household(client);
         let mut clients = self.connections.clients();
         let count = clients.entry(client).or_default();
         if *count >= self.connections.most_per_client {
@@ -107,17 +109,6 @@ impl Drop for Place {
             if *count.get() == 0 {
                 count.remove();
             }
-        }
-    }
-}
-
-/// One household's addresses: an IPv4 address, or the /64 of an IPv6 one.
-pub(crate) fn prefix(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
         }
     }
 }

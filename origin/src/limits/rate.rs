@@ -6,11 +6,11 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use contract::client::household;
 use edge::Exchange;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -22,7 +22,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::connections::prefix;
 use crate::config::{Rate, RateKey};
 use crate::sites::is_below;
 
@@ -142,7 +141,7 @@ impl Rate {
         }
         match &self.key {
             RateKey::Client if *shared => None,
-            RateKey::Client => Some(hasher.hash_one::<IpAddr>(prefix(exchange.visitor.client))),
+            RateKey::Client => Some(hasher.hash_one(household(exchange.visitor.client))),
             // Hashed with a key of this process: what it was is not kept.
             RateKey::Field(name) => headers.get(name).map(|value| hasher.hash_one(value.as_bytes())),
         }

@@ -36,6 +36,8 @@ pub struct Options {
     pub app: Option<String>,
     /// Sections of the gateway's configuration that add to the stack's, or replace them.
     pub config: Option<PathBuf>,
+    /// Requests a minute that the Worker lets one client bring to the gateway; no limit where there is none.
+    pub limit: Option<u32>,
     /// Ports; 0 takes a free one.
     pub ports: Ports,
 }
@@ -168,6 +170,7 @@ impl Stack {
                     compatibility_date: wrangler.compatibility_date.clone(),
                     zone: wrangler.zone().to_owned(),
                     bindings: [("EDGE_KEY".to_owned(), credentials.edge_keys.clone())].into(),
+                    limit: options.limit,
                     gateway: workerd::Gateway {
                         address,
                         ca: vec![credentials.ca.clone()],

@@ -48,6 +48,8 @@ pub struct Options {
     pub zone: String,
     /// The environment's texts and secrets, by name.
     pub bindings: BTreeMap<String, String>,
+    /// Requests a minute of one client, where there is to be a limit.
+    pub limit: Option<u32>,
     /// Where the Worker's `fetch` goes.
     pub gateway: Gateway,
     /// The folder that holds `static/` and `_headers`.
@@ -292,6 +294,7 @@ mod tests {
             compatibility_date: "2026-11-01".to_owned(),
             zone: "makenot.work".to_owned(),
             bindings: [("EDGE_KEY".to_owned(), "a-key".to_owned())].into(),
+            limit: None,
             gateway: Gateway {
                 address: "127.0.0.1:1".parse().unwrap(),
                 ca: Vec::new(),

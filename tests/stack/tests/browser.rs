@@ -23,7 +23,7 @@ async fn a_visitor_sees_the_whole_site_through_both_hosts() {
     let _ = std::fs::remove_dir_all(&pictures);
     std::fs::create_dir_all(&pictures).unwrap();
     for (edge, name) in [(Edge::Worker, "worker"), (Edge::Native, "native")] {
-        let options = Options { edge, app: None, config: None, ports: Ports::default() };
+        let options = Options { edge, app: None, config: None, limit: None, ports: Ports::default() };
         let stack = Stack::start(options, Listeners::default(), &say).await.unwrap();
         let wanted = serde_json::json!({
             "site": stack.addresses.edge,

@@ -1,5 +1,5 @@
 //! What a client may send: exact framing, and within the limits. What is not gets its answer before the app sees a byte.
-//! On the gateway alone; before the Worker stands Cloudflare, which has refused such requests already.
+//! On the gateway alone, but for the platform's own limit; before the Worker stands Cloudflare, which has refused such requests already.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tokio::net::UnixListener;
 use crate::answer::send;
 use crate::own::{App, Own};
 use crate::raw;
-use crate::site::Site;
+use crate::site::{Host, Site};
 
 cases![
     framing_that_two_programs_could_read_differently on Native,
@@ -21,6 +21,7 @@ cases![
     connections_in_all on Native,
     a_web_socket_is_a_connection_too on Native,
     an_app_on_a_unix_socket on Native,
+    the_platforms_own_limit on Worker,
 ];
 
 async fn framing_that_two_programs_could_read_differently(site: &Site) {
@@ -180,4 +181,27 @@ async fn an_app_on_a_unix_socket(site: &Site) {
         assert_eq!((&seen["target"], &seen["body_bytes"]), (&"/echo/a?b".into(), &3.into()));
     }
     app.abort();
+}
+
+/// The Worker's coarse limit: past it the gateway is not asked, and what is stored is served all the same.
+async fn the_platforms_own_limit(_: &Site) {
+    let site = Site::start_limited(Host::Worker, Some(10)).await.expect("it starts");
+    let stored = "/cache?cc=max-age=600&limited";
+    let until = Instant::now() + Duration::from_secs(10);
+    while !site.fetch(stored).await.head().contains("; hit; ttl=") {
+        assert!(Instant::now() < until);
+    }
+    let mut statuses = Vec::new();
+    for n in 0..12 {
+        statuses.push(send(site.get("/echo").header("cf-connecting-ip", format!("2001:db8::{n}"))).await.status);
+    }
+    assert_eq!(statuses, [[200; 10].as_slice(), &[429; 2]].concat(), "one household");
+    let refused = send(site.get("/echo").header("cf-connecting-ip", "2001:db8::ffff")).await;
+    refused.assert_problem(429, "rate-limited");
+    assert_eq!(refused.field("retry-after"), "10");
+    let other = send(site.get("/echo").header("cf-connecting-ip", "2001:db8:0:1::1")).await;
+    assert_eq!(other.status, 200);
+    let hit = send(site.get(stored).header("cf-connecting-ip", "2001:db8::1")).await;
+    assert!(hit.status == 200 && hit.head().contains("; hit; ttl="), "{}", hit.head());
+    site.stack.stop().await;
 }

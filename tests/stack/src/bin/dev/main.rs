@@ -137,7 +137,7 @@ fn options(arguments: Arguments) -> Options {
         EdgeHost::Worker => Edge::Worker,
         EdgeHost::Native => Edge::Native,
     };
-    Options { edge, app: arguments.app, config: arguments.config, ports }
+    Options { edge, app: arguments.app, config: arguments.config, limit: None, ports }
 }
 
 /// Requests are shown as the edge sees them: by the Worker's lines, or by the gateway's where it is the edge.

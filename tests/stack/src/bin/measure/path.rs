@@ -40,7 +40,7 @@ struct Subject {
 
 async fn measure() -> Result<Report, String> {
     let start = |edge| {
-        let options = Options { edge, app: None, config: None, ports: Ports::default() };
+        let options = Options { edge, app: None, config: None, limit: None, ports: Ports::default() };
         async move { Stack::start(options, Listeners::default(), &|line| eprintln!("{line}")).await }
     };
     let native = start(Edge::Native).await?;
