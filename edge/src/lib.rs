@@ -18,6 +18,7 @@ pub mod assets;
 mod complete;
 pub mod exchange;
 pub mod fetch;
+pub mod filter;
 pub mod following;
 pub mod host;
 mod locate;
