@@ -17,6 +17,8 @@ pub enum Bypass {
     Body,
     /// The request has a precondition that only the origin may evaluate.
     Precondition,
+    /// A rule of the operator's says so.
+    Rule,
 }
 
 impl Bypass {
@@ -29,6 +31,7 @@ impl Bypass {
             Self::NoStore => "no-store",
             Self::Body => "body",
             Self::Precondition => "precondition",
+            Self::Rule => "rule",
         }
     }
 }

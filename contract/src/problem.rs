@@ -54,6 +54,8 @@ pub enum Problem {
     Draining,
     /// The operator is working on the site.
     Maintenance,
+    /// A rule of the filter stops it.
+    Blocked,
     /// The client asked for a stored answer (`only-if-cached`) and there is none.
     NotCached,
     /// The request has passed us before, several times.
@@ -88,6 +90,7 @@ impl Problem {
         Self::Overloaded,
         Self::Draining,
         Self::Maintenance,
+        Self::Blocked,
         Self::NotCached,
         Self::Loop,
     ];
@@ -160,6 +163,12 @@ impl Problem {
                 (503, "overloaded", "The site has too much to do right now", "Try again in a few seconds.")
             }
             Self::Draining => (503, "draining", "The server is restarting", "Try again in a few seconds."),
+            Self::Blocked => (
+                403,
+                "blocked",
+                "The request was stopped by a rule",
+                "It looks like an attack to us. If it is none, tell us the rule and the request id below.",
+            ),
             Self::Maintenance => (
                 503,
                 "maintenance",

@@ -35,6 +35,8 @@ pub struct Exchange {
     pub plan: Plan,
     /// Whether errors are said in JSON.
     pub json: bool,
+    /// The version of the filter's rules that it has passed.
+    pub ruleset: Option<u32>,
 }
 
 impl Exchange {
@@ -52,7 +54,7 @@ impl Exchange {
             id: self.id,
             country: self.visitor.country,
             asn: self.visitor.asn,
-            ruleset: None,
+            ruleset: self.ruleset,
         }
     }
 }

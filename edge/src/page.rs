@@ -2,6 +2,8 @@
 
 use contract::{Problem, RequestId};
 
+use crate::filter::Block;
+
 /// A response made here: its fields and its body.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -16,6 +18,16 @@ const PAGE: &str = include_str!("page.html");
 /// The reply to a problem. No part of it comes from the request but the id, which is hexadecimal digits.
 #[must_use]
 pub fn render(problem: Problem, id: RequestId, json: bool) -> Reply {
+    reply(problem, id, json, None)
+}
+
+/// The reply to a request that a rule stops: it names the rule.
+#[must_use]
+pub fn blocked(block: &Block, id: RequestId, json: bool) -> Reply {
+    reply(block.problem, id, json, Some(block))
+}
+
+fn reply(problem: Problem, id: RequestId, json: bool, block: Option<&Block>) -> Reply {
     let mut fields = vec![
         ("cache-control", "no-store"),
         ("content-type", if json { "application/json" } else { "text/html; charset=utf-8" }),
@@ -30,22 +42,41 @@ pub fn render(problem: Problem, id: RequestId, json: bool) -> Reply {
         _ => {}
     }
     let body = if json {
-        problem.json(id)
+        match block {
+            // A rule's name needs no escapes.
+            Some(block) => {
+                problem.json(id).replace("\"request_id\"", &format!("\"rule\":\"{}\",\"request_id\"", block.rule))
+            }
+            None => problem.json(id),
+        }
     } else {
         fields
             .push(("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"));
-        PAGE.replace("{status}", &problem.status().to_string())
+        let (status, advice) = match block {
+            Some(block) => (block.status, block.page.as_deref().map(escaped)),
+            None => (problem.status(), None),
+        };
+        let rule = block.map(|block| format!("<dt>rule</dt><dd>{}</dd>", block.rule));
+        PAGE.replace("{status}", &status.to_string())
             .replace("{title}", problem.title())
-            .replace("{advice}", problem.advice())
             .replace("{code}", problem.as_str())
+            .replace("{rule}", &rule.unwrap_or_default())
             .replace("{id}", id.text().as_str())
+            // Last, as an operator may have written anything.
+            .replace("{advice}", advice.as_deref().unwrap_or(problem.advice()))
     };
     Reply { fields, body }
 }
 
+/// A text within HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::render;
+    use super::{blocked, render};
+    use crate::filter::Block;
     use contract::{Problem, RequestId};
 
     #[test]
@@ -53,7 +84,7 @@ mod tests {
         let id = RequestId::from_random([7; 16]);
         for problem in Problem::ALL {
             let page = render(problem, id, false).body;
-            for slot in ["{status}", "{title}", "{advice}", "{code}", "{id}"] {
+            for slot in ["{status}", "{title}", "{advice}", "{code}", "{rule}", "{id}"] {
                 assert!(!page.contains(slot), "{problem:?} {slot}");
             }
             assert!(page.contains(&id.to_string()) && page.contains(problem.as_str()), "{problem:?}");
@@ -65,6 +96,19 @@ mod tests {
         insta::assert_snapshot!(
             render(Problem::GatewayUnreachable, RequestId::from_random([7; 16]), true).body,
             @r#"{"error":"The server cannot be reached.","code":"gateway-unreachable","request_id":"07070707070707070707070707070707"}"#
+        );
+    }
+    #[test]
+    fn a_blocked_request_reads_which_rule_it_was() {
+        let page = Some("Ask <us> & \"wait\" {id}.".into());
+        let block = Block { problem: Problem::Blocked, rule: "old-api".into(), status: 410, page };
+        let id = RequestId::from_random([7; 16]);
+        let html = blocked(&block, id, false).body;
+        assert!(html.contains("<dt>rule</dt><dd>old-api</dd>") && html.contains(">410<"), "{html}");
+        assert!(html.contains("<p>Ask &lt;us&gt; &amp; \"wait\" {id}.</p>"), "{html}");
+        insta::assert_snapshot!(
+            blocked(&block, id, true).body,
+            @r#"{"error":"The request was stopped by a rule.","code":"blocked","rule":"old-api","request_id":"07070707070707070707070707070707"}"#
         );
     }
 }

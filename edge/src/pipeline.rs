@@ -11,8 +11,10 @@ use contract::{EdgeFacts, Problem, RequestId, Target, Traceparent, header, news,
 
 use crate::exchange::Refused;
 use crate::fetch::{self, Errand, Fetched};
+use crate::filter::{Outcome, Rule, Ruleset, VERSION, Verdict};
 use crate::host::{Conditions, Head, Host};
 use crate::locate::{self, Entry, Located};
+use crate::page::Reply;
 use crate::serve::{self, Form};
 use crate::{Answer, Exchange, FieldsMut, Visitor, page};
 
@@ -31,7 +33,41 @@ pub fn admit(head: &impl Head, visitor: Visitor, random: [u8; 16], max_target: u
 /// Admits a request that our edge has admitted before, and says so under its signature: it keeps its id and its facts.
 pub fn admitted(head: &impl Head, facts: &EdgeFacts, max_target: usize) -> Result<Exchange, Refused> {
     let visitor = Visitor { client: facts.client, country: facts.country, asn: facts.asn };
-    enter(head, visitor, facts.id, max_target)
+    let exchange = enter(head, visitor, facts.id, max_target)?;
+    Ok(Exchange { ruleset: facts.ruleset, ..exchange })
+}
+
+/// Has the rules judge an admitted request that no rules have judged before; `before` are asked before them. What is to be answered then,
+/// [`stopped`] says.
+pub fn filter(
+    rules: &Ruleset,
+    before: &[Rule],
+    exchange: &mut Exchange,
+    head: &impl Head,
+    form: Option<&[u8]>,
+) -> Verdict {
+    let verdict = rules.judge(before, exchange, head.method(), head, form);
+    exchange.ruleset = Some(VERSION);
+    if verdict.bypass_cache {
+        exchange.plan = Plan::Pass(Bypass::Rule);
+    }
+    verdict
+}
+
+/// The answer to a request that the rules do not let pass; `None` for one that they do.
+pub fn stopped<H: Host>(host: &H, exchange: &Exchange, outcome: &Outcome) -> Option<Answer<H::Fields, H::Body>> {
+    let (status, reply) = match outcome {
+        Outcome::Pass => return None,
+        Outcome::Block(block) => (block.status, page::blocked(block, exchange.id, exchange.json)),
+        Outcome::Redirect(to) => {
+            let mut answer = Answer { status: 302, fields: H::Fields::empty(), body: host.text(String::new()) };
+            answer.fields.append("location", to.as_bytes());
+            answer.fields.append("cache-control", b"no-store");
+            answer.fields.append(header::REQUEST_ID, exchange.id.text().as_str().as_bytes());
+            return Some(answer);
+        }
+    };
+    Some(reply_with(host, status, reply, exchange.id))
 }
 
 fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -> Result<Exchange, Refused> {
@@ -50,6 +86,7 @@ fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -
         target: target.into_owned(),
         plan: request::plan(head.method(), head),
         json,
+        ruleset: None,
     })
 }
 
@@ -219,12 +256,16 @@ pub struct Answered<H: Host> {
 /// Says a refusal to the client.
 pub fn refuse<H: Host>(host: &H, refused: &Refused) -> Answer<H::Fields, H::Body> {
     let reply = page::render(refused.problem, refused.id, refused.json);
+    reply_with(host, refused.problem.status(), reply, refused.id)
+}
+
+fn reply_with<H: Host>(host: &H, status: u16, reply: Reply, id: RequestId) -> Answer<H::Fields, H::Body> {
     let mut fields = H::Fields::empty();
     for (name, value) in reply.fields {
         fields.append(name, value.as_bytes());
     }
-    fields.append(header::REQUEST_ID, refused.id.text().as_str().as_bytes());
-    Answer { status: refused.problem.status(), fields, body: host.text(reply.body) }
+    fields.append(header::REQUEST_ID, id.text().as_str().as_bytes());
+    Answer { status, fields, body: host.text(reply.body) }
 }
 
 /// Says a problem on the way of an admitted request.

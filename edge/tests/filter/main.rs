@@ -3,6 +3,7 @@
 //! `attacks.txt` and `harmless.txt` are what the rules are tuned by, `*-held.txt` what they are not.
 
 mod corpus;
+mod rules;
 
 use corpus::{Case, attacks, harmless};
 use edge::filter::{Class, Classes, Finding, Looked, look};

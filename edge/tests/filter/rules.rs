@@ -1,0 +1,172 @@
+//! What the rules say of a request: the operator's, the routes', the managed ones, in that order.
+
+use cache::{Fields, Plan};
+use contract::{Country, Problem};
+use edge::filter::{Block, Outcome, Rule, Ruleset, VERSION, Verdict};
+use edge::{Exchange, Head, Visitor, pipeline};
+
+struct Asked<'a> {
+    method: &'a str,
+    target: &'a str,
+    fields: &'a [(&'a str, &'a str)],
+}
+
+impl Fields for Asked<'_> {
+    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(|(name, value)| (*name, value.as_bytes()))
+    }
+}
+
+impl Head for Asked<'_> {
+    fn method(&self) -> &str {
+        self.method
+    }
+    fn authority(&self) -> &str {
+        "Makenot.work:443"
+    }
+    fn secure(&self) -> bool {
+        true
+    }
+    fn target(&self) -> &str {
+        self.target
+    }
+}
+
+const VISITOR: fn() -> Visitor =
+    || Visitor { client: [203, 0, 113, 7].into(), country: Country::parse("DE"), asn: Some(64_496) };
+
+fn ask_with(rules: &str, before: &[Rule], asked: &Asked<'_>, form: Option<&str>) -> (Verdict, Exchange) {
+    let rules = Ruleset::parse(rules).unwrap_or_else(|error| panic!("{error}"));
+    let mut exchange = pipeline::admit(asked, VISITOR(), [7; 16], 8192).expect("admitted");
+    let verdict = pipeline::filter(&rules, before, &mut exchange, asked, form.map(str::as_bytes));
+    assert_eq!(exchange.facts().ruleset, Some(VERSION));
+    (verdict, exchange)
+}
+
+fn ask(rules: &str, method: &str, target: &str, fields: &[(&str, &str)]) -> Verdict {
+    ask_with(rules, &[], &Asked { method, target, fields }, None).0
+}
+
+fn get(rules: &str, target: &str) -> Verdict {
+    ask(rules, "GET", target, &[])
+}
+
+#[track_caller]
+fn blocks(verdict: &Verdict) -> &Block {
+    match &verdict.outcome {
+        Outcome::Block(block) => block,
+        other => panic!("{other:?} {:?}", verdict.hits),
+    }
+}
+
+fn hits(verdict: &Verdict) -> Vec<(&str, &str)> {
+    verdict.hits.iter().map(|hit| (&*hit.rule, hit.action)).collect()
+}
+
+#[test]
+fn all_that_is_said_must_be_so_and_any_of_a_list() {
+    for (when, fits) in [
+        ("path=/a/*", true),
+        ("path=/b,/a/b", true),
+        ("path=/a", false),
+        ("method=POST,GET", true),
+        ("method=POST", false),
+        ("host=makenot.work", true),
+        ("host=*.makenot.work", false),
+        ("country=FR,DE", true),
+        ("country=FR", false),
+        ("asn=64496", true),
+        ("asn=1", false),
+        ("address=203.0.113.0/24", true),
+        ("address=203.0.112.0/24", false),
+        ("agent=*badbot*", true),
+        ("agent=badbot", false),
+        ("field=x-a:1*,x-b:*", true),
+        ("field=x-a:1*,x-c:*", false),
+        ("query=q:a%20b", true),
+        ("query=q:a", false),
+        ("path=/a/* country=DE asn=64496 method=GET", true),
+        ("path=/a/* country=DE asn=64497 method=GET", false),
+        ("", true),
+    ] {
+        let fields = [("user-agent", "A BadBot/1"), ("x-a", "12"), ("x-b", "")];
+        let verdict = ask(&format!("rule r block:403 {when}"), "GET", "/a/b?p=1&q=a+b", &fields);
+        assert_eq!(matches!(verdict.outcome, Outcome::Block(_)), fits, "{when}");
+    }
+}
+
+#[test]
+fn the_first_that_matches_counts_and_a_dry_run_does_nothing() {
+    let rules = "rule dry block:403 dry-run path=/a\nrule seen log path=/a\nrule never block:403 path=/*";
+    let verdict = get(rules, "/a");
+    assert_eq!((hits(&verdict), &verdict.outcome), (vec![("dry", "dry-run"), ("seen", "log")], &Outcome::Pass));
+    let verdict = get(rules, "/b");
+    assert_eq!((&*blocks(&verdict).rule, blocks(&verdict).status), ("never", 403));
+    // What holds for a while is asked before.
+    let while_ = Ruleset::parse("rule now block:429 address=203.0.113.7").unwrap().rules;
+    let asked = Asked { method: "GET", target: "/a", fields: &[] };
+    assert_eq!(&*blocks(&ask_with(rules, &while_, &asked, None).0).rule, "now");
+}
+
+#[test]
+fn what_else_a_rule_does() {
+    assert_eq!(get("rule r redirect:/new path=/old", "/old").outcome, Outcome::Redirect("/new".into()));
+    assert_eq!(get("rule r limit:sign-in path=/login", "/login").limit.as_deref(), Some("sign-in"));
+    let asked = Asked { method: "GET", target: "/?preview=1", fields: &[] };
+    let (verdict, exchange) = ask_with("rule r bypass-cache query=preview:*", &[], &asked, None);
+    assert!(verdict.bypass_cache && matches!(exchange.plan, Plan::Pass(cache::Bypass::Rule)));
+    let rules = Ruleset::parse("rule dry bypass-cache dry-run\nrule a log path=/a\nrule r bypass-cache").unwrap();
+    let bypasses = |target| {
+        let asked = Asked { method: "GET", target, fields: &[] };
+        rules.bypasses_cache(&[], &pipeline::admit(&asked, VISITOR(), [7; 16], 99).unwrap(), "GET", &asked)
+    };
+    assert!(!bypasses("/a") && bypasses("/b"));
+}
+
+#[test]
+fn a_route_takes_what_it_says() {
+    let rules = "route up path=/up/* method=POST,PUT size=10\nroute rest path=/*";
+    assert_eq!(blocks(&get(rules, "/up/x")).problem, Problem::MethodNotAllowed);
+    assert_eq!(get(rules, "/x").outcome, Outcome::Pass);
+    assert_eq!(ask(rules, "POST", "/up/x", &[("content-length", "10")]).outcome, Outcome::Pass);
+    let verdict = ask(rules, "PUT", "/up/x", &[("content-length", "11")]);
+    assert_eq!((blocks(&verdict).problem, &*blocks(&verdict).rule), (Problem::BodyTooLarge, "up"));
+    let rules = Ruleset::parse(rules).unwrap();
+    assert_eq!((rules.size("/up/x"), rules.size("/x")), (Some(10), None));
+}
+
+#[test]
+fn managed_rules_block_where_a_site_says_so() {
+    let rules = "filter block=probe,traversal\nsite host=makenot.work off=/git/ block=sqli\nsite host=* block=xss";
+    assert_eq!(&*blocks(&get(rules, "/.env")).rule, "probe-dotfile");
+    assert_eq!(blocks(&get(rules, "/?q=1'+or+'1'='1")).status, 403);
+    assert_eq!(hits(&get(rules, "/?q=<script>alert(1)</script>")), [("xss-script", "log")]);
+    assert_eq!(get(rules, "/git/x/raw/.env"), Verdict::default());
+    assert_eq!(get(rules, "/.well-known/security.txt"), Verdict::default());
+    // One that only logs hides none that blocks.
+    assert_eq!(&*blocks(&get(rules, "/?a=<script>alert(1)</script>&q=1'+or+'1'='1")).rule, "sqli-condition");
+    let dry = get(&rules.replace("filter", "filter log-only"), "/.env");
+    assert_eq!((hits(&dry), &dry.outcome), (vec![("probe-dotfile", "dry-run")], &Outcome::Pass));
+}
+
+#[test]
+fn forms_are_looked_at_where_a_site_says_so() {
+    let rules = "site host=* block=sqli form=/login";
+    let fields = [("content-type", "application/x-www-form-urlencoded; charset=utf-8"), ("content-length", "20")];
+    let wants = |method, target, fields: &[(&str, &str)]| {
+        let asked = Asked { method, target, fields };
+        let exchange = pipeline::admit(&asked, VISITOR(), [7; 16], 99).unwrap();
+        Ruleset::parse(rules).unwrap().wants_form(&exchange, method, &asked)
+    };
+    assert!(wants("POST", "/login", &fields) && wants("POST", "/login/x", &fields));
+    assert!(
+        !wants("POST", "/logins", &fields)
+            && !wants("PUT", "/login", &fields)
+            && !wants("POST", "/login", &fields[..1])
+    );
+    assert!(!wants("POST", "/login", &[fields[0], ("content-length", "16385")]));
+    assert!(!wants("POST", "/login", &[("content-type", "application/json"), ("content-length", "20")]));
+    let asked = Asked { method: "POST", target: "/login", fields: &fields };
+    let verdict = ask_with(rules, &[], &asked, Some("user=admin'--&pass=x")).0;
+    assert_eq!((&*blocks(&verdict).rule, verdict.hits[0].place.map(|p| p.as_str())), ("sqli-tail", Some("form")));
+}
