@@ -67,7 +67,7 @@ const APP_ADVICE: &str = "Try again in a moment; if it stays so, tell us the req
 
 impl Problem {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::BadRequest,
         Self::PathRefused,
         Self::NotFound,

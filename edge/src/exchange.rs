@@ -37,6 +37,8 @@ pub struct Exchange {
     pub json: bool,
     /// The version of the filter's rules that it has passed.
     pub ruleset: Option<u32>,
+    /// The limit that a rule has count it.
+    pub limit: Option<Box<str>>,
 }
 
 impl Exchange {

@@ -48,10 +48,20 @@ pub fn filter(
 ) -> Verdict {
     let verdict = rules.judge(before, exchange, head.method(), head, form);
     exchange.ruleset = Some(VERSION);
+    carry(&verdict, exchange);
+    verdict
+}
+
+/// The same for a request that our edge has let pass: what its rules have said of cache and limits holds here, too.
+pub fn filtered(rules: &Ruleset, before: &[Rule], exchange: &mut Exchange, head: &impl Head) {
+    carry(&rules.again(before, exchange, head.method(), head), exchange);
+}
+
+fn carry(verdict: &Verdict, exchange: &mut Exchange) {
     if verdict.bypass_cache {
         exchange.plan = Plan::Pass(Bypass::Rule);
     }
-    verdict
+    exchange.limit.clone_from(&verdict.limit);
 }
 
 /// The answer to a request that the rules do not let pass; `None` for one that they do.
@@ -87,6 +97,7 @@ fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -
         plan: request::plan(head.method(), head),
         json,
         ruleset: None,
+        limit: None,
     })
 }
 

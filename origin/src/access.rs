@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use contract::RequestId;
+use edge::filter::Hit;
 use tracing::Level;
 
 use crate::address;
@@ -43,6 +44,8 @@ pub struct Record {
     pub(crate) cache: &'static str,
     /// Why it was refused or failed, as a problem's code.
     pub(crate) reason: &'static str,
+    /// The rules of the filter that matched; the last one decided.
+    pub(crate) filter: Vec<Hit>,
     bytes: u64,
     end: End,
 }
@@ -83,6 +86,7 @@ impl Record {
             status: 0,
             cache: "none",
             reason: "",
+            filter: Vec::new(),
             bytes: 0,
             end: End::Open,
         }
@@ -130,6 +134,9 @@ impl Record {
             if !self.reason.is_empty() {
                 counts.event(Event::Problem, self.reason);
             }
+            for hit in &self.filter {
+                counts.filtered(&hit.rule, hit.action);
+            }
         });
     }
 
@@ -151,6 +158,13 @@ impl Record {
         line.extend_from_slice(if self.end == End::Cut { b"true" } else { b"false" });
         plain(line, "cache", self.cache.as_bytes());
         plain(line, "reason", self.reason.as_bytes());
+        if let Some(hit) = self.filter.last() {
+            plain(line, "filter.rule", hit.rule.as_bytes());
+            plain(line, "filter.action", hit.action.as_bytes());
+            if let Some(place) = hit.place {
+                plain(line, "filter.place", place.as_str().as_bytes());
+            }
+        }
         millis(line, "duration.head_ms", self.answered - self.started);
         millis(line, "duration.total_ms", total);
         line.extend_from_slice(b"}\n");

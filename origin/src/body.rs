@@ -100,6 +100,14 @@ impl Body {
         Self::of(Kind::Download(Download::new(incoming, lease, idle, drain)))
     }
 
+    /// A client's body, bounded further.
+    pub(crate) fn at_most(mut self, most: u64) -> Self {
+        if let Kind::Upload(upload) = &mut self.kind {
+            upload.at_most(most);
+        }
+        self
+    }
+
     /// How far a client's body has come; `None` where there is none.
     pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
         match &self.kind {

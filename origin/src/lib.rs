@@ -21,6 +21,7 @@ mod conversation;
 mod cores;
 pub mod drain;
 mod expiry;
+mod filtering;
 pub mod flights;
 mod forwarded;
 pub mod gateway;

@@ -352,7 +352,7 @@ impl Native {
         })
     }
 
-    fn gateway(&self) -> &Gateway {
+    pub(crate) fn gateway(&self) -> &Gateway {
         &self.core.gateway
     }
 

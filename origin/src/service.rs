@@ -20,7 +20,7 @@ use crate::gateway::Core;
 use crate::limits::rate::Asked;
 use crate::native::{HeaderFields, Incoming, Native};
 use crate::trust::{self, Distrust, Peer, Trusted};
-use crate::{compress, forwarded, panics, websocket};
+use crate::{compress, filtering, forwarded, panics, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -86,7 +86,7 @@ pub(crate) async fn serve(
                 Some(facts) => pipeline::admitted(&incoming, &facts, max),
                 None => pipeline::admit(&incoming, visitor(&incoming, peer, trusted), random, max),
             };
-            (n, trusted, exchange.map(Arc::new))
+            (n, trusted, exchange)
         }
         // No site: any will do to say so, there is at least one.
         Err(problem) => {
@@ -107,10 +107,13 @@ pub(crate) async fn serve(
     let head_only = record.method == http::Method::HEAD;
 
     let answer = match exchange {
-        Ok(exchange) => {
-            let upload = (!http_body::Body::is_end_stream(&body)).then_some(body);
-            answer(&native, &exchange, incoming, upload, &mut record).await
-        }
+        Ok(mut exchange) => match filtering::judge(&native, &mut exchange, &incoming, body, &mut record).await {
+            Ok(body) => {
+                let upload = (!http_body::Body::is_end_stream(&body)).then_some(body);
+                answer(&native, &Arc::new(exchange), incoming, upload, &mut record).await
+            }
+            Err(stopped) => stopped,
+        },
         Err(refused) => {
             record.reason = if detail.is_empty() { refused.problem.as_str() } else { detail };
             pipeline::refuse(&native, &refused)

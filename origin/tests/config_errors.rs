@@ -122,6 +122,14 @@ const CASES: &[(&str, &str)] = &[
         "limits that limit nothing",
         "{http}{site}[rate.a]\nburst = 0\nevery = \"1ms\"\npaths = [\"login\"]\nmethods = [\"post\"]\nhosts = [\"https://a\"]\nkey = \"a b\"\nkeep = 1\n[rate.B]\nburst = 1\nevery = \"2days\"\n",
     ),
+    ("filter keys without [filter]", "{http}{site}filter_off = [\"/git/\"]\n"),
+    (
+        "a filter without sense",
+        "{http}[filter]\nblock = [\"sql\"]\nrules = \"DIR/none.toml\"\n{site}filter_off = [\"git\"]\nfilter_block = [\"all\"]\n",
+    ),
+    ("rules without sense", "{http}[filter]\nrules = \"DIR/rules.toml\"\n{site}"),
+    ("a rule with an unknown key", "{http}[filter]\nrules = \"DIR/key.toml\"\n{site}"),
+    ("rules that are no TOML", "{http}[filter]\nrules = \"DIR/broken.toml\"\n{site}"),
     ("ACME by path", "{tls}{site}acme_ask = \"http://127.0.0.1:3000/ask\"\npaths = [\"/git/\"]\n"),
     (
         "a CA that is none",
@@ -226,6 +234,15 @@ fn files() -> TempDir {
     write("bare.key", &format!("{SECRET}\n"));
     write("short.key", &format!("ACCESSKEY:{}\n", &SECRET[..15]));
     write("short.token", &SECRET[..31]);
+    write(
+        "rules.toml",
+        "[[rule]]\nname = \"A b\"\naction = \"block\"\nstatus = 200\npath = [\"api\"]\nmethod = [\"get\"]\ncountry = [\"de\"]\n\
+         address = [\"203.0.113.1/24\"]\n[[rule]]\nname = \"xss-uri\"\naction = \"log\"\npage = \"x\"\n[[rule]]\nname = \"to\"\n\
+         action = \"redirect\"\nto = \"//evil.example\"\n[[rule]]\nname = \"all\"\naction = \"block\"\n[[rule]]\nname = \"slow\"\n\
+         action = \"limit\"\n[[route]]\nname = \"all\"\npath = [\"/a\"]\n",
+    );
+    write("key.toml", "[[rule]]\nname = \"a\"\naction = \"block\"\npaths = [\"/a\"]\n");
+    write("broken.toml", "[[rule]\n");
     write("empty", "");
     folder
 }

@@ -28,6 +28,7 @@ fn placed() -> (TempDir, PathBuf) {
     write("origin-ca.key", &own.signing_key.serialize_pem());
     write("zone-ca.pem", &own.cert.pem());
     write("edge.keys", "2026-11:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n");
+    write("rules.toml", &shipped("rules.example.toml"));
     write("bucket-user-files", "ACCESSKEY:0123456789abcdef\n");
     write("bucket-ota", "ACCESSKEY:0123456789abcdef\n");
     fs::create_dir(dir.join("static")).expect("a folder");
@@ -48,6 +49,16 @@ fn check(folder: &TempDir, file: &Path) -> (Option<i32>, String) {
         .expect("the gateway runs");
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).expect("text"))
+}
+
+#[test]
+fn the_example_of_rules_is_accepted() {
+    let (folder, file) = placed();
+    let rules = folder.path().join("rules.toml").display().to_string();
+    let text = fs::read_to_string(&file).expect("placed").replace("[filter]", &format!("[filter]\nrules = {rules:?}"));
+    fs::write(&file, &text).expect("written");
+    let (code, said) = check(&folder, &file);
+    assert!(code == Some(0) && text.contains(&rules), "{said}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use contract::Country;
 use super::pattern::Pattern;
 use super::ranges::Ranges;
 use super::rule::{Action, Rule, When};
-use super::ruleset::{Posture, Route, Ruleset};
+use super::ruleset::{OfSite, Route, Ruleset};
 use super::{Class, Classes};
 
 impl fmt::Display for Ruleset {
@@ -176,7 +176,7 @@ impl Ruleset {
                 }
             }
             "site" => {
-                let mut site = Posture::default();
+                let mut site = OfSite::default();
                 for said in Said::all(rest) {
                     let said = said?;
                     match said.key {

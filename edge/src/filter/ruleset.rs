@@ -21,7 +21,7 @@ pub struct Ruleset {
     /// Nothing is stopped, only noted.
     pub log_only: bool,
     /// What sites have of their own; the first that fits counts.
-    pub sites: Vec<Posture>,
+    pub sites: Vec<OfSite>,
     /// The operator's rules; the first that matches counts.
     pub rules: Vec<Rule>,
     /// What routes take; the first whose path fits counts.
@@ -30,7 +30,7 @@ pub struct Ruleset {
 
 /// What a site has of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Posture {
+pub struct OfSite {
     /// Its hosts.
     pub hosts: Vec<Pattern>,
     /// The paths below which it is the site of its hosts; all, where there are none.
@@ -127,20 +127,15 @@ impl Ruleset {
         verdict
     }
 
-    /// Whether a rule has the request go by the cache: what is asked again where the request has been judged already.
-    pub fn bypasses_cache<F: Fields + ?Sized>(
-        &self,
-        before: &[Rule],
-        exchange: &Exchange,
-        method: &str,
-        fields: &F,
-    ) -> bool {
-        let rules = || before.iter().chain(&self.rules).filter(|rule| !rule.dry_run);
-        if self.log_only || !rules().any(|rule| rule.action == Action::BypassCache) {
-            return false;
+    /// What holds of a request that has been judged before, and passed: the limit that counts it, and whether it goes by the cache.
+    pub fn again<F: Fields + ?Sized>(&self, before: &[Rule], exchange: &Exchange, method: &str, fields: &F) -> Verdict {
+        let lasts = |rule: &Rule| matches!(rule.action, Action::Limit(_) | Action::BypassCache);
+        if !before.iter().chain(&self.rules).any(lasts) {
+            return Verdict::default();
         }
-        let asked = asked(exchange, method, fields);
-        rules().find(|rule| rule.when.matches(&asked)).is_some_and(|rule| rule.action == Action::BypassCache)
+        let mut verdict = Verdict::default();
+        self.operators(before, &asked(exchange, method, fields), &mut verdict);
+        Verdict { outcome: Outcome::Pass, hits: Vec::new(), ..verdict }
     }
 
     /// Whether a request's form is to be looked at: one that is small, and says how long it is.
@@ -150,7 +145,7 @@ impl Ruleset {
         let asked = asked(exchange, method, fields);
         method == "POST"
             && self.sites.iter().any(|site| !site.forms.is_empty())
-            && self.posture(&asked).is_some_and(|site| begins_with_any(asked.path, &site.forms))
+            && self.of_site(&asked).is_some_and(|site| begins_with_any(asked.path, &site.forms))
             && kind().get(..33).is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
             && length() <= LONGEST_FORM
     }
@@ -213,7 +208,7 @@ impl Ruleset {
         !self.log_only
     }
 
-    fn posture<F: ?Sized>(&self, asked: &Asked<'_, F>) -> Option<&Posture> {
+    fn of_site<F: ?Sized>(&self, asked: &Asked<'_, F>) -> Option<&OfSite> {
         self.sites.iter().find(|site| {
             let host = || site.hosts.iter().any(|host| host.fits_any_case(asked.host.as_bytes()));
             (site.paths.is_empty() || begins_with_any(asked.path, &site.paths)) && host()
@@ -221,7 +216,7 @@ impl Ruleset {
     }
 
     fn managed<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>, form: Option<&[u8]>, verdict: &mut Verdict) {
-        let site = self.posture(asked);
+        let site = self.of_site(asked);
         if site.is_some_and(|site| begins_with_any(asked.path, &site.off)) {
             return;
         }

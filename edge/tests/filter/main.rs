@@ -6,7 +6,7 @@ mod corpus;
 mod rules;
 
 use corpus::{Case, attacks, harmless};
-use edge::filter::{Class, Classes, Finding, Looked, look};
+use edge::filter::{Class, Classes, Finding, Looked, Managed, look};
 use proptest::prelude::*;
 
 /// Attacks stopped, of a hundred, at least.
@@ -106,4 +106,28 @@ proptest! {
             prop_assert!(look(&looked, Classes::ALL).is_some(), "{found:?}");
         }
     }
+}
+
+#[test]
+fn each_managed_rule_is_documented_and_no_other() {
+    let page = include_str!("../../../docs/filter.md");
+    let mut class = String::new();
+    let rows = page.lines().filter_map(|line| {
+        let [_, of, default, rule, stops, _] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let rule = rule.strip_prefix('`')?.strip_suffix('`')?;
+        if let Some(of) = of.strip_prefix('`').and_then(|of| of.strip_suffix('`')) {
+            class = of.to_owned();
+            let blocks = Class::parse(of).is_some_and(|class| Classes::DEFAULT.has(class));
+            assert_eq!(default, if blocks { "blocks" } else { "logs" }, "{of}");
+        }
+        assert!(rule.starts_with(&class) && stops.ends_with('.'), "{line}");
+        Some(rule)
+    });
+    let mut documented: Vec<&str> = rows.collect();
+    let mut known = Managed::ALL.map(Managed::as_str);
+    documented.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(documented, known);
 }

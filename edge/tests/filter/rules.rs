@@ -111,14 +111,21 @@ fn the_first_that_matches_counts_and_a_dry_run_does_nothing() {
 #[test]
 fn what_else_a_rule_does() {
     assert_eq!(get("rule r redirect:/new path=/old", "/old").outcome, Outcome::Redirect("/new".into()));
-    assert_eq!(get("rule r limit:sign-in path=/login", "/login").limit.as_deref(), Some("sign-in"));
+    let asked = Asked { method: "GET", target: "/login", fields: &[] };
+    let (verdict, mut exchange) = ask_with("rule r limit:sign-in path=/login", &[], &asked, None);
+    assert_eq!((verdict.limit.as_deref(), exchange.limit.as_deref()), (Some("sign-in"), Some("sign-in")));
+    let rules = Ruleset::parse("rule r limit:other path=/login").unwrap();
+    pipeline::filtered(&rules, &[], &mut exchange, &asked);
+    assert_eq!(exchange.limit.as_deref(), Some("other"));
     let asked = Asked { method: "GET", target: "/?preview=1", fields: &[] };
     let (verdict, exchange) = ask_with("rule r bypass-cache query=preview:*", &[], &asked, None);
     assert!(verdict.bypass_cache && matches!(exchange.plan, Plan::Pass(cache::Bypass::Rule)));
     let rules = Ruleset::parse("rule dry bypass-cache dry-run\nrule a log path=/a\nrule r bypass-cache").unwrap();
     let bypasses = |target| {
         let asked = Asked { method: "GET", target, fields: &[] };
-        rules.bypasses_cache(&[], &pipeline::admit(&asked, VISITOR(), [7; 16], 99).unwrap(), "GET", &asked)
+        let mut exchange = pipeline::admit(&asked, VISITOR(), [7; 16], 99).unwrap();
+        pipeline::filtered(&rules, &[], &mut exchange, &asked);
+        matches!(exchange.plan, Plan::Pass(cache::Bypass::Rule))
     };
     assert!(!bypasses("/a") && bypasses("/b"));
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use contract::signature::{Keys, Window};
 use contract::target::{DEFAULT_MAX_LEN, Target};
@@ -11,7 +12,7 @@ use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Liste
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
-use super::{Config, Fault, Written, acme, app, bucket, cloudflare, rate};
+use super::{Config, Fault, Rate, Written, acme, app, bucket, cloudflare, filter, rate};
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
 const SOCKET_PATH: usize = 107;
@@ -43,9 +44,12 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         limits: &file.limits,
         timeouts: &file.timeouts,
     };
+    let rules = filter::check(file.filter.as_ref(), &file.site, &mut faults);
     let sites = sites(file.site, &given, &mut faults);
     let acme = acme::check(file.acme, &mut faults).filter(|_| sites.iter().any(|site| site.acme_ask.is_some()));
-    let rates = file.rate.into_iter().filter_map(|(name, r)| rate::check(&name, r, &mut faults)).collect();
+    let mut rates: Vec<Rate> =
+        file.rate.into_iter().filter_map(|(name, r)| rate::check(&name, r, &mut faults)).collect();
+    filter::name_limits(rules.as_ref(), &mut rates, &mut faults);
     let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
     if !faults.is_empty() {
         return Err(faults);
@@ -57,6 +61,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         acme,
         admin,
         cloudflare,
+        filter: rules.map(Arc::new),
         state: file.state,
         cache: file.cache,
         compress: file.compress,

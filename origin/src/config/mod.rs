@@ -9,6 +9,7 @@ mod bucket;
 mod changes;
 mod check;
 mod cloudflare;
+mod filter;
 mod rate;
 mod section;
 mod site;
@@ -20,6 +21,9 @@ mod written;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+
+use edge::filter::Ruleset;
 
 pub use acme::Acme;
 pub use app::{App, Check, Protocol, Upstream};
@@ -51,6 +55,8 @@ pub struct Config {
     pub cloudflare: Option<Cloudflare>,
     /// What outlives the process, where anything does.
     pub state: Option<State>,
+    /// The request filter's rules, where there is one.
+    pub filter: Option<Arc<Ruleset>>,
     /// The cache.
     pub cache: Cache,
     /// Content codings, where wanted.

@@ -45,6 +45,8 @@ pub struct Rate {
     pub every: Duration,
     /// How many keys are remembered.
     pub keep: u32,
+    /// Whether rules of the filter name it: then it counts what they send to it.
+    pub by_rule: bool,
 }
 
 /// Whose requests are counted together.
@@ -105,5 +107,15 @@ pub(super) fn check(name: &str, section: RateSection, faults: &mut Vec<Fault>) -
     if faults.len() > before {
         return None;
     }
-    Some(Rate { name: name.to_owned(), hosts, paths: section.paths, methods, key: key?, burst: burst?, every, keep })
+    Some(Rate {
+        name: name.to_owned(),
+        hosts,
+        paths: section.paths,
+        methods,
+        key: key?,
+        burst: burst?,
+        every,
+        keep,
+        by_rule: false,
+    })
 }

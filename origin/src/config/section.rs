@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::acme::AcmeSection;
 use super::bucket::BucketSection;
 use super::cloudflare::CloudflareSection;
+use super::filter::FilterSection;
 use super::rate::RateSection;
 use super::site::SiteSection;
 use super::token::Token;
@@ -29,6 +30,7 @@ pub(super) struct File {
     pub(super) admin: Option<AdminSection>,
     pub(super) cloudflare: Option<CloudflareSection>,
     pub(super) state: Option<State>,
+    pub(super) filter: Option<FilterSection>,
     #[serde(default)]
     pub(super) cache: Cache,
     pub(super) compress: Option<Compress>,

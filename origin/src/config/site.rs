@@ -30,6 +30,12 @@ pub(super) struct SiteSection {
     pub(super) key: Option<PathBuf>,
     pub(super) acme_ask: Option<String>,
     #[serde(default)]
+    pub(super) filter_off: Vec<String>,
+    #[serde(default)]
+    pub(super) filter_block: Vec<String>,
+    #[serde(default)]
+    pub(super) filter_forms: Vec<String>,
+    #[serde(default)]
     pub(super) health: HealthOwner,
     #[serde(default)]
     pub(super) limits: OwnLimits,

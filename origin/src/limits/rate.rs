@@ -136,7 +136,8 @@ impl Rate {
         let about = (self.methods.is_empty() || self.methods.contains(method))
             && (self.paths.is_empty() || self.paths.iter().any(|path| is_below(exchange.target.path(), path)))
             && (self.hosts.is_empty() || self.hosts.iter().any(|known| known == host()));
-        if !about {
+        let named = !self.by_rule || exchange.limit.as_deref() == Some(&*self.name);
+        if !about || !named {
             return None;
         }
         match &self.key {
@@ -197,6 +198,7 @@ mod tests {
             burst: 5.try_into().expect("not zero"),
             every: Duration::from_millis(500),
             keep: 1_000,
+            by_rule: false,
         }
     }
 
@@ -211,6 +213,8 @@ mod tests {
             target: Target::parse(path, 100).expect("a path").into_owned(),
             plan: Plan::Pass(cache::Bypass::Method),
             json: false,
+            ruleset: None,
+            limit: None,
         }
     }
 
@@ -265,6 +269,16 @@ mod tests {
         // An address that many share locks nobody out.
         assert_eq!(ask(&rates, &login, true), None);
         assert!(ask(&rates, &login, false).is_some());
+    }
+
+    #[test]
+    fn a_limit_that_a_rule_names_counts_what_the_rule_sends() {
+        let rates = Rates::with_clock(&[Rate { by_rule: true, ..sign_in() }], &FakeRelativeClock::default());
+        let sent =
+            |limit: Option<&str>| Exchange { limit: limit.map(Into::into), ..exchange("a.test", "/login", "::1") };
+        assert_eq!(ask(&rates, &sent(None), false), None);
+        assert_eq!(ask(&rates, &sent(Some("other")), false), None);
+        assert!(ask(&rates, &sent(Some("sign-in")), false).is_some());
     }
 
     #[test]

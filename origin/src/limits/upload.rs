@@ -57,6 +57,11 @@ impl Upload {
         Self { incoming, left: most, pace, alarm: None, progress }
     }
 
+    /// Bounds it to `most` bytes, where that is less than what is left.
+    pub(crate) fn at_most(&mut self, most: u64) {
+        self.left = self.left.min(most);
+    }
+
     /// Tells how far it has come, also once it is on its way.
     pub(crate) fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)

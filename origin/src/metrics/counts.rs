@@ -29,7 +29,13 @@ pub(crate) struct Counts {
     pub(crate) handshakes: Tally,
     /// What is rare, by kind and reason. Reasons are words of ours, so there are few.
     events: Mutex<Vec<(Event, &'static str, u64)>>,
+    /// What the filter's rules did, by rule and action. Rules have names in the configuration, so there are few; those that hold for a
+    /// while come and go.
+    filtered: Mutex<Vec<(Box<str>, &'static str, u64)>>,
 }
+
+/// Rules that are counted by name, at most.
+const MOST_RULES: usize = 1_000;
 
 /// Something rare that has reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +166,7 @@ impl Counts {
             connections: Tally::default(),
             handshakes: Tally::default(),
             events: Mutex::default(),
+            filtered: Mutex::default(),
         }
     }
 
@@ -192,6 +199,21 @@ impl Counts {
             Some((.., count)) => *count += 1,
             None => events.push((event, reason, 1)),
         }
+    }
+
+    /// Counts what a rule of the filter did.
+    pub(crate) fn filtered(&self, rule: &str, action: &'static str) {
+        let mut filtered = self.filtered.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = filtered.len() < MOST_RULES;
+        match filtered.iter_mut().find(|(name, word, _)| **name == *rule && *word == action) {
+            Some((.., count)) => *count += 1,
+            None if room => filtered.push((rule.into(), action, 1)),
+            None => {}
+        }
+    }
+
+    pub(super) fn all_filtered(&self) -> Vec<(Box<str>, &'static str, u64)> {
+        self.filtered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn events(&self) -> Vec<(Event, &'static str, u64)> {

@@ -3,6 +3,7 @@
 mod apps;
 mod requests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -104,6 +105,17 @@ impl Cores {
             }
         }
         sums.sort_unstable();
+        sums
+    }
+}
+
+impl Cores {
+    /// What the filter's rules did, by rule and action.
+    fn filtered(&self) -> BTreeMap<(Box<str>, &'static str), u64> {
+        let mut sums = BTreeMap::new();
+        for (rule, action, count) in self.0.iter().flat_map(|(counts, _)| counts.all_filtered()) {
+            *sums.entry((rule, action)).or_default() += count;
+        }
         sums
     }
 }

@@ -9,6 +9,7 @@ mod collapse;
 mod compress;
 mod drain;
 mod faults;
+mod filter;
 mod gateway;
 mod goaway;
 mod hold;

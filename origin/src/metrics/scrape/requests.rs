@@ -59,6 +59,9 @@ pub(super) fn write(out: &mut Families<'_>, gateway: &Gateway, cores: &Cores) ->
     reasons(out, cores, Event::Problem, "origin_problems", "Answers that we gave in place of the app")?;
     reasons(out, cores, Event::Shed, "origin_requests_shed", "Requests refused because there is too much to do")?;
     reasons(out, cores, Event::Offence, "origin_framing_offences", "Requests that are not well framed")?;
+    let filtered = cores.filtered();
+    let series = filtered.iter().map(|((rule, action), count)| (vec![("rule", &**rule), ("action", *action)], *count));
+    out.counters("origin_filter_hits", "Requests that a rule of the filter matched, by what it did", series)?;
     let panics = cores.events(Event::Panic).iter().map(|(_, count)| count).sum::<u64>();
     out.counters("origin_panics", "Requests whose handling panicked", [(none(), panics)])
 }
