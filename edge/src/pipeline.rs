@@ -37,17 +37,23 @@ pub fn admitted(head: &impl Head, facts: &EdgeFacts, max_target: usize) -> Resul
     Ok(Exchange { ruleset: facts.ruleset, ..exchange })
 }
 
-/// Has the rules judge an admitted request that no rules have judged before; `before` are asked before them. What is to be answered then,
-/// [`stopped`] says.
-pub fn filter(
-    rules: &Ruleset,
+/// Has the rules judge an admitted request that no rules have judged before; `before` are asked before them, and alone where there are no
+/// others. What is to be answered then, [`stopped`] says.
+pub fn filter<'a>(
+    rules: impl Into<Option<&'a Ruleset>>,
     before: &[Rule],
     exchange: &mut Exchange,
     head: &impl Head,
     form: Option<&[u8]>,
 ) -> Verdict {
-    let verdict = rules.judge(before, exchange, head.method(), head, form);
-    exchange.ruleset = Some(VERSION);
+    let rules = rules.into();
+    let verdict = match rules {
+        Some(rules) => rules.judge(before, exchange, head.method(), head, form),
+        None => Ruleset::only(before, exchange, head.method(), head),
+    };
+    if rules.is_some() {
+        exchange.ruleset = Some(VERSION);
+    }
     carry(&verdict, exchange);
     verdict
 }
@@ -61,7 +67,9 @@ fn carry(verdict: &Verdict, exchange: &mut Exchange) {
     if verdict.bypass_cache {
         exchange.plan = Plan::Pass(Bypass::Rule);
     }
-    exchange.limit.clone_from(&verdict.limit);
+    if verdict.limit.is_some() {
+        exchange.limit.clone_from(&verdict.limit);
+    }
 }
 
 /// The answer to a request that the rules do not let pass; `None` for one that they do.

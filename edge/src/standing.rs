@@ -3,7 +3,10 @@
 //!
 //! ```text
 //! maintenance retry=600 allow=203.0.113.0/24,2001:db8::/64 host=makenot.work
+//! until 1796000000 rule flood block:403 address=203.0.113.0-203.0.113.255
 //! ```
+//!
+//! A rule is one of the filter's ([`crate::filter`]), with the time in seconds at which it ends, where it does. The gateway withdraws it then.
 //!
 //! Lines that are not understood are for a newer version, and are kept as they are.
 
@@ -11,6 +14,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+
+use crate::filter::Rule;
 
 /// Seconds after which a visitor may try again, where the order says nothing.
 pub const RETRY: u32 = 300;
@@ -22,6 +27,10 @@ pub struct Standing {
     pub at: u64,
     /// Which sites are being worked on.
     pub maintenance: Vec<Maintenance>,
+    /// Rules that are asked before all others.
+    pub rules: Vec<Rule>,
+    /// When they end, for each.
+    until: Vec<Option<u64>>,
     /// Lines that were not understood.
     others: Vec<Box<str>>,
 }
@@ -43,9 +52,12 @@ impl Standing {
     pub fn new<'a>(at: u64, lines: impl IntoIterator<Item = &'a str>) -> Self {
         let mut own = Self { at, ..Self::default() };
         for line in lines {
-            match line.strip_prefix("maintenance").and_then(Maintenance::parse) {
-                Some(maintenance) => own.maintenance.push(maintenance),
-                None => own.others.push(line.into()),
+            if let Some(maintenance) = line.strip_prefix("maintenance").and_then(Maintenance::parse) {
+                own.maintenance.push(maintenance);
+            } else if let Some((until, rule)) = read_rule(line) {
+                own.add(rule, until);
+            } else {
+                own.others.push(line.into());
             }
         }
         own
@@ -55,7 +67,46 @@ impl Standing {
     #[must_use]
     pub fn lines(&self) -> Vec<Box<str>> {
         let maintenance = self.maintenance.iter().map(|order| order.to_string().into());
-        maintenance.chain(self.others.iter().cloned()).collect()
+        let rules = self.rules.iter().zip(&self.until).map(|(rule, until)| match until {
+            Some(until) => format!("until {until} {rule}").into(),
+            None => rule.to_string().into(),
+        });
+        maintenance.chain(rules).chain(self.others.iter().cloned()).collect()
+    }
+
+    /// Adds a rule, in place of one of the same name; until when, in seconds since 1970.
+    pub fn add(&mut self, rule: Rule, until: Option<u64>) {
+        self.withdraw(&rule.name);
+        self.rules.push(rule);
+        self.until.push(until);
+    }
+
+    /// Takes a rule out; whether it was there.
+    pub fn withdraw(&mut self, name: &str) -> bool {
+        let before = self.rules.len();
+        self.keep(|rule, _| &*rule.name != name);
+        self.rules.len() < before
+    }
+
+    /// Whether a rule has ended by now.
+    #[must_use]
+    pub fn has_ended(&self, now: u64) -> bool {
+        self.until.iter().any(|until| until.is_some_and(|until| until <= now))
+    }
+
+    /// Takes those out that have ended by now.
+    pub fn expire(&mut self, now: u64) {
+        self.keep(|_, until| until.is_none_or(|until| until > now));
+    }
+
+    fn keep(&mut self, fits: impl Fn(&Rule, Option<u64>) -> bool) {
+        let all = std::mem::take(&mut self.rules).into_iter().zip(std::mem::take(&mut self.until));
+        (self.rules, self.until) = all.filter(|(rule, until)| fits(rule, *until)).unzip();
+    }
+
+    /// The rules, and until when each holds.
+    pub fn rules_until(&self) -> impl Iterator<Item = (&Rule, Option<u64>)> {
+        self.rules.iter().zip(self.until.iter().copied())
     }
 
     /// Whether a visitor of a host is to come back later: after how many seconds.
@@ -67,6 +118,17 @@ impl Standing {
         let closed = |order: &&Maintenance| !order.allow.iter().any(|net| net.contains(&client));
         self.maintenance.iter().filter(about).find(closed).map(|order| order.retry)
     }
+}
+
+fn read_rule(line: &str) -> Option<(Option<u64>, Rule)> {
+    let (until, line) = match line.strip_prefix("until ") {
+        Some(rest) => {
+            let (until, line) = rest.split_once(' ')?;
+            (Some(until.parse().ok()?), line)
+        }
+        None => (None, line),
+    };
+    Some((until, Rule::parse(line).ok()?))
 }
 
 impl Maintenance {
@@ -114,6 +176,24 @@ mod tests {
         assert_eq!(standing.lines(), [line.into()]);
         let all = Standing::new(8, ["maintenance"]);
         assert_eq!(all.closed("[::1]:80", "::1".parse().expect("an address")), Some(RETRY));
+    }
+
+    #[test]
+    fn rules_that_end_and_rules_that_are_withdrawn() {
+        let lines = [
+            "until 100 rule a block:403 address=203.0.113.0-203.0.113.255",
+            "rule b log path=/b%20c",
+            "until x rule c log",
+        ];
+        let mut standing = Standing::new(1, lines);
+        assert_eq!(standing.lines(), lines.map(Into::into), "as they were");
+        assert_eq!(standing.rules.iter().map(|rule| &*rule.name).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(!standing.has_ended(99) && standing.has_ended(100));
+        let again = standing.rules[0].clone();
+        standing.add(again, Some(200));
+        assert_eq!(standing.rules_until().map(|(_, until)| until).collect::<Vec<_>>(), [None, Some(200)]);
+        standing.expire(200);
+        assert!(standing.withdraw("b") && !standing.withdraw("b") && standing.rules.is_empty());
     }
 
     #[test]

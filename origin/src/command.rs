@@ -137,6 +137,95 @@ fn load(file: &Path) -> Result<Config, Failure> {
     Ok(config)
 }
 
+/// A rule that holds from now on.
+#[derive(clap::Args)]
+pub(crate) struct Block {
+    /// What logs, metrics and the page call it: a to z, 0 to 9 and -
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// A client's address or range, as in 203.0.113.0/24
+    #[arg(long, value_name = "RANGE")]
+    address: Vec<String>,
+    /// A path, with * for anything, as in '/search*'
+    #[arg(long, value_name = "PATH")]
+    path: Vec<String>,
+    /// A host
+    #[arg(long, value_name = "HOST")]
+    host: Vec<String>,
+    /// A method
+    #[arg(long, value_name = "METHOD")]
+    method: Vec<String>,
+    /// A whole User-Agent, with * for anything
+    #[arg(long, value_name = "AGENT")]
+    agent: Vec<String>,
+    /// A country, as Cloudflare knows it
+    #[arg(long, value_name = "CC")]
+    country: Vec<String>,
+    /// A network by its number, as Cloudflare knows it
+    #[arg(long, value_name = "NUMBER")]
+    asn: Vec<u32>,
+    /// The status of the refusal
+    #[arg(long, value_name = "STATUS", conflicts_with = "limit")]
+    status: Option<u16>,
+    /// A sentence for people, on the page
+    #[arg(long, value_name = "TEXT", conflicts_with = "limit")]
+    page: Option<String>,
+    /// Do not refuse them, but have [rate.NAME] count them
+    #[arg(long, value_name = "NAME")]
+    limit: Option<String>,
+    /// Only note what it would do
+    #[arg(long)]
+    dry_run: bool,
+    /// How long it holds; without, until it is taken out
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    lasts: Option<std::time::Duration>,
+    /// The configuration, whose [admin] says where the gateway listens
+    #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+    pub(crate) config: PathBuf,
+}
+
+pub(crate) fn block(block: &Block) -> Result<Option<String>, Failure> {
+    let mut rule = serde_json::json!({
+        "name": block.name,
+        "action": if block.limit.is_some() { "limit" } else { "block" },
+        "address": block.address,
+        "path": block.path,
+        "host": block.host,
+        "method": block.method,
+        "user_agent": block.agent,
+        "country": block.country,
+        "asn": block.asn,
+        "status": block.status,
+        "page": block.page,
+        "limit": block.limit,
+        "dry_run": block.dry_run,
+    });
+    config::read_rule(rule.clone()).map_err(|said| Failure { said: format!("origin block: {said}"), code: 2 })?;
+    rule["seconds"] = block.lasts.map(|lasts| lasts.as_secs()).into();
+    told(&order("origin block", &block.config, &Method::POST, "/rules", &rule)?)
+}
+
+pub(crate) fn unblock(name: &str, file: &Path) -> Result<Option<String>, Failure> {
+    let wrong = || Failure { said: format!("origin unblock: `{name}` is no name of a rule"), code: 2 };
+    let name = Some(name).filter(|name| edge::filter::line::is_name(name)).ok_or_else(wrong)?;
+    told(&order("origin unblock", file, &Method::DELETE, &format!("/rules/{name}"), &())?)
+}
+
+pub(crate) fn blocks(file: &Path) -> Result<Option<String>, Failure> {
+    told(&order("origin blocks", file, &Method::GET, "/rules", &())?)
+}
+
+fn told(said: &serde_json::Value) -> Result<Option<String>, Failure> {
+    let rules = said["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let line = |rule: &serde_json::Value| {
+        let left = rule["seconds"].as_u64().map(std::time::Duration::from_secs);
+        let left = left.map_or_else(String::new, |left| format!(" ({} left)", humantime::format_duration(left)));
+        format!("\n{}{left}", rule["rule"].as_str().unwrap_or_default())
+    };
+    let count = if rules.is_empty() { "no rule".to_owned() } else { format!("{} rule(s)", rules.len()) };
+    Ok(Some(format!("{count}{}", rules.iter().map(line).collect::<String>())))
+}
+
 /// A list is old after so many days: Cloudflare changes it every few years, and says so a month ahead.
 const OLD: i64 = 180;
 

@@ -5,7 +5,7 @@ use contract::Problem;
 use edge::exchange::Refused;
 use edge::filter::Outcome;
 use edge::filter::ruleset::LONGEST_FORM;
-use edge::{Answer, Exchange, pipeline};
+use edge::{Answer, Exchange, Host as _, pipeline};
 use http_body_util::{BodyExt as _, Limited};
 
 use crate::access::Record;
@@ -21,33 +21,42 @@ pub(crate) async fn judge(
     mut body: Body,
     record: &mut Record,
 ) -> Result<Body, Answer<HeaderFields, Body>> {
-    let Some(rules) = native.gateway().config.filter.as_deref() else { return Ok(body) };
+    let rules = native.gateway().config.filter.as_deref();
+    let standing = native.gateway().orders.standing(|standing| !standing.rules.is_empty());
     // What the edge asks for itself.
-    if native.trusted == Trusted::EdgeSigned && exchange.target.path().starts_with(contract::news::RESERVED) {
+    let own = native.trusted == Trusted::EdgeSigned && exchange.target.path().starts_with(contract::news::RESERVED);
+    if own || (rules.is_none() && !standing) {
         return Ok(body);
     }
     let method = incoming.parts.method.as_str();
-    if let Some(most) = rules.size(exchange.target.path()).filter(|_| !rules.log_only) {
-        body = body.at_most(most);
-    }
     let mut form = None;
-    if rules.wants_form(exchange, method, incoming) {
-        match read(body).await {
-            Ok(bytes) => {
-                body = Body::full(bytes.clone());
-                form = Some(bytes);
+    if let Some(rules) = rules {
+        if let Some(most) = rules.size(exchange.target.path()).filter(|_| !rules.log_only) {
+            body = body.at_most(most);
+        }
+        if rules.wants_form(exchange, method, incoming) {
+            match read(body).await {
+                Ok(bytes) => {
+                    body = Body::full(bytes.clone());
+                    form = Some(bytes);
+                }
+                Err(problem) => {
+                    record.reason = problem.as_str();
+                    return Err(pipeline::refuse(native, &Refused { problem, id: exchange.id, json: exchange.json }));
+                }
             }
-            Err(problem) => {
-                record.reason = problem.as_str();
-                return Err(pipeline::refuse(native, &Refused { problem, id: exchange.id, json: exchange.json }));
+        } else if exchange.ruleset.is_some() {
+            // The Worker has judged it; what holds of cache and limits, holds at each.
+            native.standing(|standing| pipeline::filtered(rules, &standing.rules, exchange, incoming));
+            if !standing {
+                return Ok(body);
             }
         }
-    } else if exchange.ruleset.is_some() {
-        // The Worker has judged it; what holds of cache and limits, holds at each.
-        pipeline::filtered(rules, &[], exchange, incoming);
-        return Ok(body);
     }
-    let verdict = pipeline::filter(rules, &[], exchange, incoming, form.as_deref());
+    // Of what stands the Worker may not have heard yet.
+    let rules = rules.filter(|_| exchange.ruleset.is_none() || form.is_some());
+    let verdict =
+        native.standing(|standing| pipeline::filter(rules, &standing.rules, exchange, incoming, form.as_deref()));
     record.filter = verdict.hits;
     match pipeline::stopped(native, exchange, &verdict.outcome) {
         Some(answer) => {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use command::{RangesDo, Switch};
+use command::{Block, RangesDo, Switch};
 use origin::admin::{Closing, Wish};
 
 /// The gateway behind the edge: TLS, trust, cache, routing to the apps, health and object URLs.
@@ -26,6 +26,7 @@ use origin::admin::{Closing, Wish};
   origin purge --tag creator-17                  serve no more what bears a tag
   origin maintenance on                          tell visitors to come back later
   origin keygen                                  a key for edge and gateway
+  origin block flood --address 203.0.113.0/24    refuse requests from now on
   kill -HUP PID                                  have a new process take over, with the file as it is then
 
 docs/configuration.md describes every key."
@@ -104,6 +105,33 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         config: PathBuf,
     },
+    /// Refuse requests from now on, at once here and within 5 s at every edge: what is said must all be so, of each list any
+    #[command(
+        max_term_width = 100,
+        after_help = "Examples:
+  origin block scraper --agent '*BadBot*' --for 1d
+  origin block flood --address 203.0.113.0/24 --address 198.51.100.7 --path '/search*'
+  origin block slow-down --path '/api/*' --limit api    count them by [rate.api] instead
+  origin block maybe --country XX --dry-run             only note them in the log
+  origin blocks
+  origin unblock flood"
+    )]
+    Block(Block),
+    /// Take such a rule out
+    Unblock {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The configuration, whose [admin] says where the gateway listens
+        #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        config: PathBuf,
+    },
+    /// List such rules
+    Blocks {
+        /// The configuration, whose [admin] says where the gateway listens
+        #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        config: PathBuf,
+    },
     /// Make a key for edge and gateway, and say where it goes
     Keygen {
         /// Its name in logs: letters, digits and dashes [default: edge- and today's date]
@@ -148,6 +176,9 @@ fn main() -> ExitCode {
             let shown = file.clone().unwrap_or_else(|| config.clone());
             (command::ranges(what, file, &api, ca.as_deref(), &config), shown)
         }
+        Command::Block(block) => (command::block(&block), block.config),
+        Command::Unblock { name, config } => (command::unblock(&name, &config), config),
+        Command::Blocks { config } => (command::blocks(&config), config),
         Command::Keygen { id } => (command::keygen(id), PathBuf::new()),
         Command::Maintenance { what, allow, host, retry, config } => {
             let retry = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);

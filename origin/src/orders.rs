@@ -141,11 +141,15 @@ impl Orders {
         tokio::task::spawn_blocking(move || Journal::keep(&path)).await?
     }
 
-    /// Looks for what another process of ours adds while it hands over to us, or we to it.
+    /// Looks for what another process of ours adds while it hands over to us, or we to it; and for what has ended.
     pub(crate) async fn watch(gateway: Arc<Gateway>) {
         let orders = &gateway.orders;
-        while orders.journal.is_some() {
+        loop {
             tokio::time::sleep(LOOK).await;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            if orders.standing(|standing| standing.has_ended(now)) {
+                orders.stand(|standing| standing.expire(now));
+            }
             if orders.with_journal(|journal| journal.is_behind()) == Some(true) {
                 orders.change(|_| {}, |journal, known| journal.read(known));
             }

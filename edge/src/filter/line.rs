@@ -211,6 +211,16 @@ impl Ruleset {
     }
 }
 
+impl Rule {
+    /// Reads a rule's line.
+    ///
+    /// # Errors
+    /// What of it is not understood.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        read_rule(line.strip_prefix("rule ").ok_or("a rule begins with `rule `")?)
+    }
+}
+
 fn read_rule(text: &str) -> Result<Rule, String> {
     let (name, rest) = text.split_once(' ').ok_or("a rule has a name and an action")?;
     let (action, rest) = rest.split_once(' ').unwrap_or((rest, ""));

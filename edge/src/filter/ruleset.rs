@@ -127,6 +127,13 @@ impl Ruleset {
         verdict
     }
 
+    /// What rules say that stand alone, without a filter.
+    pub fn only<F: Fields + ?Sized>(rules: &[Rule], exchange: &Exchange, method: &str, fields: &F) -> Verdict {
+        let mut verdict = Verdict::default();
+        Self::default().operators(rules, &asked(exchange, method, fields), &mut verdict);
+        verdict
+    }
+
     /// What holds of a request that has been judged before, and passed: the limit that counts it, and whether it goes by the cache.
     pub fn again<F: Fields + ?Sized>(&self, before: &[Rule], exchange: &Exchange, method: &str, fields: &F) -> Verdict {
         let lasts = |rule: &Rule| matches!(rule.action, Action::Limit(_) | Action::BypassCache);

@@ -6,13 +6,14 @@ mod maintenance;
 mod pages;
 mod purge;
 mod refusal;
+mod rules;
 mod visitor;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 pub use ask::ask;
 pub(crate) use listener::serve;
@@ -35,6 +36,9 @@ DELETE /drain      the way back
 GET    /maintenance  what is closed, as JSON
 POST   /maintenance  {\"retry\": 300, \"allow\": [], \"host\": []}: visitors are told to come back later
 DELETE /maintenance  the way back
+GET    /rules        rules of the filter that were added while we run, as JSON
+POST   /rules        {\"name\": \"\", \"action\": \"block\", \"address\": [], ..., \"seconds\": 3600}: adds one, or replaces it
+DELETE /rules/NAME   takes it out
 POST   /purge      {\"url\": [], \"prefix\": [], \"tag\": [], \"all\": false, \"soft\": false}: not to be served any more
 ";
 
@@ -51,6 +55,8 @@ pub(crate) fn router(gateway: &Arc<Gateway>, unix: bool) -> Router {
         .route("/config", get(pages::config))
         .route("/drain", post(pages::drain).delete(pages::undrain))
         .route("/maintenance", get(maintenance::shown).post(maintenance::begun).delete(maintenance::ended))
+        .route("/rules", get(rules::shown).post(rules::added))
+        .route("/rules/{name}", delete(rules::withdrawn))
         .route("/purge", post(purge::purge))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)

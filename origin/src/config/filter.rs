@@ -244,6 +244,20 @@ fn file(path: &Path, faults: &mut Vec<Fault>) -> Ruleset {
     rules
 }
 
+/// Reads one rule, written in JSON as in a file of rules.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn read_rule(json: serde_json::Value) -> Result<Rule, String> {
+    let section: RuleSection =
+        serde_path_to_error::deserialize(json).map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+    let mut faults = Vec::new();
+    let mut wrong = |what| faults.push(what);
+    name(&section.name, &mut Vec::new(), &mut wrong);
+    let rule = rule(section, &mut wrong);
+    rule.filter(|_| faults.is_empty()).ok_or_else(|| faults.join("; "))
+}
+
 fn name(name: &str, names: &mut Vec<String>, wrong: &mut impl FnMut(String)) {
     if !is_own_name(name) {
         wrong(format!("the name cannot be used: {NAME}, and none of a managed rule's"));

@@ -30,6 +30,7 @@ pub use app::{App, Check, Protocol, Upstream};
 pub use bucket::{Bucket, Credentials};
 pub use changes::changes;
 pub use cloudflare::Cloudflare;
+pub use filter::read_rule;
 pub use rate::{Rate, RateKey};
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};

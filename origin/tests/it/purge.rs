@@ -216,5 +216,29 @@ async fn from_the_command_line() {
     assert!(origin(&["maintenance", "status"]).1.contains(told));
     assert!(origin(&["maintenance", "off"]).1.ends_with("open\n"));
     assert!(say("/page").await.contains("hit"));
+
+    let (code, said) = origin(&["block", "flood", "--path", "/pa*", "--address", "127.0.0.0/8", "--for", "1h"]);
+    assert!(
+        code == Some(0) && said.contains("rule flood block:403 path=/pa* address=127.0.0.0-127.255.255.255 ("),
+        "{said}"
+    );
+    let refused = say("/page").await;
+    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("\"rule\":\"flood\""), "{refused}");
+    for (arguments, why) in [
+        (&["block", "all"][..], "matches every request"),
+        (&["block", "A b", "--path", "/x"], "the name cannot be used"),
+        (&["block", "a", "--address", "home"], "home"),
+        (&["block", "a", "--path", "/x", "--status", "200"], "refuses nothing"),
+        (&["unblock", "A b"], "no name of a rule"),
+    ] {
+        let (code, said) = origin(arguments);
+        assert!(code == Some(2) && said.contains(why), "{said}");
+    }
+    let (code, said) = origin(&["block", "a", "--path", "/x", "--limit", "none"]);
+    assert!(code == Some(1) && said.contains("there is no limit `none`"), "{said}");
+    assert_eq!(origin(&["unblock", "other"]).0, Some(1));
+    assert!(origin(&["blocks"]).1.contains("1 rule(s)\nrule flood block:403"));
+    assert!(origin(&["unblock", "flood"]).1.contains("no rule"));
+    assert!(say("/page").await.contains("hit"));
     drop(running);
 }

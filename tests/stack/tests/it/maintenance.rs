@@ -1,21 +1,26 @@
-//! The operator closes the site: visitors are told to come back, at once in the gateway and within 5 s at the Worker.
+//! Orders that stand: the operator closes the site, or has some requests refused, at once in the gateway and within 5 s at the Worker.
 
 use std::time::{Duration, Instant};
 
 use crate::answer::{Answer, send};
 use crate::site::{Host, Site, client};
 
-cases![closed_and_open_again];
+cases![closed_and_open_again, a_rule_from_now_on];
 
 /// In which an order holds, and what this machine may add.
 const IN_FORCE: Duration = Duration::from_millis(5_000 + 1_500);
 
 async fn order(site: &Site, method: &str, json: &str) {
-    let url = format!("{}/maintenance", site.stack.addresses.admin);
+    ask(site, method, "/maintenance", json).await;
+}
+
+async fn ask(site: &Site, method: &str, path: &str, json: &str) -> serde_json::Value {
+    let url = format!("{}{path}", site.stack.addresses.admin);
     let client = client().build().expect("a client");
     let method = method.parse().expect("a method");
     let answer = client.request(method, url).body(json.to_owned()).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
+    answer.json().await.expect("JSON")
 }
 
 fn is_closed(answer: &Answer) -> bool {
@@ -69,5 +74,31 @@ async fn closed_and_open_again(shared: &Site) {
     let (page, took) = until(&site, stored, |answer| answer.status == 200).await;
     println!("open after {took:?}");
     assert_eq!(page.text(), "render 1\n", "what was stored has stayed");
+    site.stack.stop().await;
+}
+
+async fn a_rule_from_now_on(shared: &Site) {
+    let site = Site::start(shared.host).await.expect("it starts");
+    let stored = "/cache?cc=max-age=600&refused";
+    until(&site, stored, |answer| answer.head().contains("; hit; ttl=")).await;
+    let rule = r#"{"name": "flood", "action": "block", "path": ["/cache*"], "status": 410, "page": "Ask us.", "seconds": 3600}"#;
+    let all = ask(&site, "POST", "/rules", rule).await;
+    assert_eq!(all["rules"][0]["rule"], "rule flood block:410 path=/cache* page=Ask%20us.");
+    let (page, took) = until(&site, stored, |answer| answer.status == 410).await;
+    println!("refused after {took:?}");
+    assert!(shared.host == Host::Worker || took < Duration::from_millis(500), "{took:?}");
+    assert!(page.text().contains("Ask us.") && page.text().contains("flood"), "{}", page.text());
+    assert_eq!(site.fetch("/echo").await.status, 200);
+    // One name, one rule; and what only notes stops nothing.
+    let dry = r#"{"name": "flood", "action": "block", "path": ["/cache*"], "dry_run": true}"#;
+    assert_eq!(ask(&site, "POST", "/rules", dry).await["rules"].as_array().map(Vec::len), Some(1));
+    until(&site, stored, |answer| answer.status == 200).await;
+    ask(&site, "POST", "/rules", r#"{"name": "short", "action": "block", "path": ["/cache*"], "seconds": 1}"#).await;
+    // It ends by itself, at edges as well, whether they have seen it or not.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let (kept, took) = until(&site, stored, |answer| answer.status == 200).await;
+    println!("ended after {took:?} more");
+    assert_eq!(kept.text(), "render 1\n");
+    assert_eq!(ask(&site, "DELETE", "/rules/flood", "").await["rules"].as_array().map(Vec::len), Some(0));
     site.stack.stop().await;
 }
