@@ -34,6 +34,12 @@ pub enum Problem {
     EdgeRequired,
     /// The edge's signature does not hold.
     SignatureRefused,
+    /// A webhook's signature does not hold.
+    WebhookSignature,
+    /// A webhook's sender shows no credentials, or wrong ones.
+    WebhookCredentials,
+    /// A webhook comes from an address that is not its sender's.
+    WebhookAddress,
     /// A fault of ours.
     Internal,
     /// The edge could not connect to the gateway.
@@ -67,7 +73,7 @@ const APP_ADVICE: &str = "Try again in a moment; if it stays so, tell us the req
 
 impl Problem {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::BadRequest,
         Self::PathRefused,
         Self::NotFound,
@@ -80,6 +86,9 @@ impl Problem {
         Self::HeadersTooLarge,
         Self::EdgeRequired,
         Self::SignatureRefused,
+        Self::WebhookSignature,
+        Self::WebhookCredentials,
+        Self::WebhookAddress,
         Self::Internal,
         Self::GatewayUnreachable,
         Self::GatewayTimeout,
@@ -152,6 +161,18 @@ impl Problem {
                 "The request's signature was refused",
                 "Try again; if it stays so, tell us the request id below.",
             ),
+            Self::WebhookSignature => (
+                400,
+                "webhook-signature",
+                "The delivery's signature does not hold",
+                "Check the signing secret and the clock.",
+            ),
+            Self::WebhookCredentials => {
+                (401, "webhook-credentials", "The delivery's credentials are not right", "Check user and password.")
+            }
+            Self::WebhookAddress => {
+                (403, "webhook-address", "The delivery comes from elsewhere", "Check which addresses its sender uses.")
+            }
             Self::Internal => (500, "internal", "Something went wrong on our side", APP_ADVICE),
             Self::GatewayUnreachable => (502, "gateway-unreachable", "The server cannot be reached", APP_ADVICE),
             Self::GatewayTimeout => (504, "gateway-timeout", "The server did not answer in time", APP_ADVICE),

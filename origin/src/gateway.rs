@@ -18,6 +18,7 @@ use crate::ranges::Ranges;
 use crate::sites::Sites;
 use crate::store::EntryStore;
 use crate::upstream::{self, Pool};
+use crate::webhooks::Webhooks;
 use crate::zone_cache::ZoneCache;
 
 /// The gateway's state, shared by all cores.
@@ -36,6 +37,8 @@ pub struct Gateway {
     pub(crate) ranges: Ranges,
     /// How often one client may do something.
     pub(crate) rates: Rates,
+    /// Who tells us of something, and how it shows who it is.
+    pub(crate) webhooks: Webhooks,
     /// Requests under way for an answer that others wait for, and those that freshen what is stored.
     pub(crate) flights: Flights,
     pub(crate) refreshes: Flights,
@@ -83,6 +86,7 @@ impl Gateway {
             zone_cache,
             ranges,
             rates: Rates::new(&config.rates),
+            webhooks: Webhooks::new(&config.webhooks),
             flights: Flights::new(flights::ALONE),
             refreshes: Flights::new(flights::ALONE),
             health: Health::new(&config.sites),

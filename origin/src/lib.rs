@@ -45,5 +45,6 @@ pub mod telemetry;
 pub mod trust;
 mod upstream;
 mod web;
+mod webhooks;
 mod websocket;
 mod zone_cache;

@@ -20,7 +20,7 @@ use crate::gateway::Core;
 use crate::limits::rate::Asked;
 use crate::native::{HeaderFields, Incoming, Native};
 use crate::trust::{self, Distrust, Peer, Trusted};
-use crate::{compress, filtering, forwarded, panics, websocket};
+use crate::{compress, filtering, forwarded, panics, webhooks, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -106,15 +106,25 @@ pub(crate) async fn serve(
     (record.site, record.admitted) = (known, serves);
     let head_only = record.method == http::Method::HEAD;
 
-    let answer = match exchange {
-        Ok(mut exchange) => match filtering::judge(&native, &mut exchange, &incoming, body, &mut record).await {
-            Ok(body) => {
-                let upload = (!http_body::Body::is_end_stream(&body)).then_some(body);
-                answer(&native, &Arc::new(exchange), incoming, upload, &mut record).await
+    let sender = exchange.as_ref().ok().and_then(|exchange| gateway.webhooks.find(exchange.target.path()));
+    let answer = match (exchange, sender) {
+        (Ok(exchange), Some(sender)) => {
+            let upload = (!http_body::Body::is_end_stream(&body)).then_some(body);
+            // In a box: few requests are one.
+            let delivered = Box::pin(webhooks::answer(&native, sender, &exchange, incoming, upload)).await;
+            record.reason = delivered.problem.map_or("", Problem::as_str);
+            delivered.answer
+        }
+        (Ok(mut exchange), None) => {
+            match filtering::judge(&native, &mut exchange, &incoming, body, &mut record).await {
+                Ok(body) => {
+                    let upload = (!http_body::Body::is_end_stream(&body)).then_some(body);
+                    answer(&native, &Arc::new(exchange), incoming, upload, &mut record).await
+                }
+                Err(stopped) => stopped,
             }
-            Err(stopped) => stopped,
-        },
-        Err(refused) => {
+        }
+        (Err(refused), _) => {
             record.reason = if detail.is_empty() { refused.problem.as_str() } else { detail };
             pipeline::refuse(&native, &refused)
         }

@@ -130,6 +130,15 @@ const CASES: &[(&str, &str)] = &[
     ("rules without sense", "{http}[filter]\nrules = \"DIR/rules.toml\"\n{site}"),
     ("a rule with an unknown key", "{http}[filter]\nrules = \"DIR/key.toml\"\n{site}"),
     ("rules that are no TOML", "{http}[filter]\nrules = \"DIR/broken.toml\"\n{site}"),
+    (
+        "webhooks that nobody could send",
+        "{http}{site}[webhook.a]\npath = \"stripe\"\nscheme = \"stripe\"\nsecrets_file = \"DIR/short.lines\"\ntolerance = \"2h\"\nbody = \"1B\"\naddresses = [\"192.0.2.1\", \"postmark\"]\nsignature = \"x-signature\"\n[webhook.B]\npath = \"/b\"\nscheme = \"basic\"\nsecrets_file = \"DIR/bare.key\"\n[webhook.c]\npath = \"/c\"\nscheme = \"hmac\"\nsecrets_file = \"DIR/empty\"\ntimestamp = \"a b\"\n[webhook.d]\npath = \"/d\"\nscheme = \"bearer\"\n",
+    ),
+    (
+        "a webhook's path twice",
+        "{http}{site}[webhook.a]\npath = \"/a\"\nscheme = \"bearer\"\nsecrets_file = \"DIR/bare.key\"\n[webhook.b]\npath = \"/a\"\nscheme = \"stripe\"\nsecrets_file = \"DIR/bare.key\"\n",
+    ),
+    ("a webhook's unknown scheme", "{http}{site}[webhook.a]\npath = \"/a\"\nscheme = \"digest\"\n"),
     ("ACME by path", "{tls}{site}acme_ask = \"http://127.0.0.1:3000/ask\"\npaths = [\"/git/\"]\n"),
     (
         "a CA that is none",
@@ -243,6 +252,7 @@ fn files() -> TempDir {
     );
     write("key.toml", "[[rule]]\nname = \"a\"\naction = \"block\"\npaths = [\"/a\"]\n");
     write("broken.toml", "[[rule]\n");
+    write("short.lines", &format!("{SECRET}\n\n{}\n", &SECRET[..15]));
     write("empty", "");
     folder
 }
@@ -301,6 +311,7 @@ fn what_is_right_at_the_edge_of_wrong() {
         "{http}{site}[cache]\nsize = \"1MiB\"\nobject = \"1MiB\"\n",
         "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nwindow = \"5m\"\nskew = \"1m\"\n",
         "{http}{site}[bucket.ota]\nurl = \"https://a.example/ota/\"\nexpiry = \"7days\"\ncredentials_file = \"DIR/bucket.key\"\n",
+        "{http}{site}[webhook.a]\npath = \"/a\"\nscheme = \"hmac\"\nsignature = \"X-Hub-Signature-256\"\ntolerance = \"1h\"\nbody = \"16MiB\"\naddresses = [\"192.0.2.1\", \"2001:db8::/32\"]\nsecrets_file = \"DIR/bare.key\"\n",
         "{tls}listen.redirect = [\"[::]:80\"]\n{site}acme_ask = \"http://[::1]:3000/ask?key=1\"\n[acme]\nwait = \"2m\"\nasks = 1\norders = 1\n",
         "{site}trust = \"edge-only\"\n[edge]\nkeys_file = \"DIR/edge.keys\"\n\
          [tls]\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\nclient_ca = \"DIR/own.pem\"\n",

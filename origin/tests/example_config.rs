@@ -31,6 +31,8 @@ fn placed() -> (TempDir, PathBuf) {
     write("rules.toml", &shipped("rules.example.toml"));
     write("bucket-user-files", "ACCESSKEY:0123456789abcdef\n");
     write("bucket-ota", "ACCESSKEY:0123456789abcdef\n");
+    write("webhook-stripe", "whsec_0123456789abcdef\n");
+    write("webhook-postmark", "postmark:0123456789abcdef\n");
     fs::create_dir(dir.join("static")).expect("a folder");
     let text = ["/etc/origin", "/run/credentials/origin.service", "/opt/makenotwork"]
         .iter()
@@ -78,6 +80,26 @@ fn each_file_of_the_example_is_read() {
         let (code, said) = check(&folder, &file);
         assert_eq!(code, Some(78), "{name}: {said}");
         assert!(said.contains(name), "{name}: {said}");
+    }
+}
+
+/// What stands there behind a `#` without a space is to be taken in by who wants it.
+#[test]
+fn what_the_example_offers_is_accepted() {
+    let (folder, file) = placed();
+    let text = fs::read_to_string(&file).expect("written");
+    let offered = |line: &str| {
+        line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).map(str::to_owned)
+    };
+    assert_eq!(text.lines().filter_map(offered).filter(|line| line.starts_with("[webhook.")).count(), 2);
+    let taken: String = text.lines().map(|line| offered(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
+    fs::write(&file, taken).expect("written");
+    let (code, said) = check(&folder, &file);
+    assert_eq!(code, Some(0), "{said}");
+    for name in ["webhook-stripe", "webhook-postmark"] {
+        fs::write(folder.path().join(name), "too:short\n").expect("written");
+        let (code, said) = check(&folder, &file);
+        assert!(code == Some(78) && said.contains(name) && !said.contains("too:short"), "{name}: {said}");
     }
 }
 

@@ -12,7 +12,7 @@ use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Liste
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
-use super::{Config, Fault, Rate, Written, acme, app, bucket, cloudflare, filter, rate};
+use super::{Config, Fault, Rate, Webhook, Written, acme, app, bucket, cloudflare, filter, rate, webhook};
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
 const SOCKET_PATH: usize = 107;
@@ -50,6 +50,14 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     let mut rates: Vec<Rate> =
         file.rate.into_iter().filter_map(|(name, r)| rate::check(&name, r, &mut faults)).collect();
     filter::name_limits(rules.as_ref(), &mut rates, &mut faults);
+    let webhooks: Vec<Webhook> =
+        file.webhook.into_iter().filter_map(|(name, w)| webhook::check(&name, w, &mut faults)).collect();
+    for (n, one) in webhooks.iter().enumerate() {
+        if let Some(other) = webhooks.iter().take(n).find(|other| other.path == one.path) {
+            let what = format!("is {}'s, too: each sender has a path of its own", other.name);
+            faults.push(Fault::new(format!("webhook.{}.path", one.name), what));
+        }
+    }
     let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
     if !faults.is_empty() {
         return Err(faults);
@@ -66,6 +74,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         cache: file.cache,
         compress: file.compress,
         rates,
+        webhooks,
         limits: file.limits,
         timeouts: file.timeouts,
         sites,

@@ -16,6 +16,7 @@ mod site;
 mod token;
 mod value;
 mod warnings;
+mod webhook;
 mod wording;
 mod written;
 
@@ -37,6 +38,7 @@ pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use token::Token;
 pub use value::{AdminAddress, AppAddress, Size, Span};
 pub use warnings::warnings;
+pub use webhook::{Scheme, Secrets, Webhook};
 pub use written::Written;
 
 /// The checked configuration.
@@ -68,6 +70,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How often one client may do something, by name.
     pub rates: Vec<Rate>,
+    /// Senders that show who they are, by name.
+    pub webhooks: Vec<Webhook>,
     /// The sites, in the order of the file.
     pub sites: Vec<Site>,
     /// The buckets by role.

@@ -16,6 +16,7 @@ use super::rate::RateSection;
 use super::site::SiteSection;
 use super::token::Token;
 use super::value::{AdminAddress, Size, Span};
+use super::webhook::WebhookSection;
 
 /// The whole file.
 #[derive(Debug, Deserialize, Serialize)]
@@ -42,6 +43,8 @@ pub(super) struct File {
     pub(super) rate: BTreeMap<String, RateSection>,
     #[serde(default)]
     pub(super) site: Vec<SiteSection>,
+    #[serde(default)]
+    pub(super) webhook: BTreeMap<String, WebhookSection>,
     #[serde(default)]
     pub(super) bucket: BTreeMap<String, BucketSection>,
 }

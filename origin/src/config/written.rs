@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
-use super::value::Span;
-use super::{Bucket, Config, Site, cloudflare};
+use super::value::{Size, Span};
+use super::{Bucket, Config, Scheme, Site, Webhook, cloudflare, webhook};
 
 /// A configuration as it is written down.
 #[derive(Clone, Default)]
@@ -87,6 +87,14 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
     for (section, Site { app, .. }) in tables.filter_map(Value::as_table_mut).zip(&config.sites) {
         if let Some(check) = &app.check {
             default(section, "check_every", span(Span(check.every)));
+        }
+    }
+    for Webhook { name, scheme, .. } in &config.webhooks {
+        if let Some(Value::Table(section)) = sections.get_mut("webhook").and_then(|tables| tables.get_mut(name)) {
+            default(section, "body", Value::try_from(Size(webhook::BODY)).unwrap_or_else(|_| Value::from("")));
+            if matches!(scheme, Scheme::Stripe { .. } | Scheme::Hmac { .. }) {
+                default(section, "tolerance", span(Span(webhook::TOLERANCE)));
+            }
         }
     }
     let Some(Value::Table(tables)) = sections.get_mut("bucket") else { return };
@@ -198,6 +206,11 @@ mod tests {
             paths = ["/git/"]
             app = "app.internal:3000"
             health = "app"
+            [webhook.stripe]
+            path = "/webhooks/stripe"
+            scheme = "stripe"
+            secrets_file = {token}
+            addresses = ["192.0.2.0/24"]
             [bucket.user-files]
             url = "https://a.fsn1.your-objectstorage.com/b"
             credentials_file = {bucket}
@@ -218,6 +231,8 @@ mod tests {
             "region = \"fsn1\" # default\n",
             "window = \"30s\" # default\n",
             "least = \"1KiB\" # default\n",
+            "tolerance = \"5m\" # default\n",
+            "body = \"1MiB\" # default\n",
         ] {
             assert!(shown.contains(line), "{line}{shown}");
         }

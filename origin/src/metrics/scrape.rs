@@ -150,6 +150,9 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     out.counters("origin_purges", "What has been purged, by scope", purges)?;
     let refused = gateway.rates.refused().map(|(name, count)| (vec![("limit", name)], count));
     out.counters("origin_rate_limited", "Requests that came too often, by limit", refused)?;
+    let outcomes = gateway.webhooks.outcomes().into_iter();
+    let outcomes = outcomes.map(|(sender, outcome, count)| (vec![("sender", sender), ("outcome", outcome)], count));
+    out.counters("origin_webhooks", "Webhooks by sender, and what came of them", outcomes)?;
     let as_of = seconds(gateway.ranges.as_of());
     let help = "When the list of Cloudflare's addresses was so";
     out.gauges("origin_cloudflare_ranges_timestamp_seconds", help, [(none(), as_of)])?;

@@ -29,6 +29,7 @@ mod paths;
 mod purge;
 mod requests;
 mod restarts;
+mod senders;
 mod snapshots;
 mod streams;
 mod trust;
@@ -54,6 +55,7 @@ fn main() -> std::process::ExitCode {
         files::CASES,
         health::CASES,
         webhooks::CASES,
+        senders::CASES,
         snapshots::CASES,
     ];
     runner::run(&[own, conformance::AREAS].concat())

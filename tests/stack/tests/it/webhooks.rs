@@ -27,7 +27,7 @@ struct Receipt {
 }
 
 /// The deliveries of a body, as the app took them.
-fn received(site: &Site, body: &[u8]) -> Vec<Delivery> {
+pub(crate) fn received(site: &Site, body: &[u8]) -> Vec<Delivery> {
     let sha256 = hex(&Sha256::digest(body));
     let app = &site.stack.demo.as_ref().expect("the demo is the app").app;
     app.received().into_iter().filter(|delivery| delivery.sha256 == sha256).collect()
