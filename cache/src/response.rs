@@ -27,10 +27,14 @@ const NOT_UPDATED: &[&str] = &["content-encoding", "content-length", "content-ra
 /// Status codes that may be guessed to be fresh (RFC 9110 section 15.1).
 const HEURISTIC: &[u16] = &[200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501];
 
+/// Status codes that are never stored, with whatever lifetime: they answer fields of one request that are in no key (304, 412, 416, 417,
+/// 425; section 5.2 of RFC 8470 for the last), or RFC 6585 forbids it (428, 429, 431, 511).
+const ONE_REQUESTS: &[u16] = &[304, 412, 416, 417, 425, 428, 429, 431, 511];
+
 /// Status codes whose meaning for a cache is known, for `must-understand` (RFC 9111 section 5.2.2.3).
 const UNDERSTOOD: &[u16] = &[
     200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 305, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408,
-    409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 500, 501, 502, 503, 504, 505,
+    409, 410, 411, 413, 414, 415, 421, 422, 426, 500, 501, 502, 503, 504, 505,
 ];
 
 /// When a request left and the head of its answer arrived.
@@ -97,7 +101,9 @@ pub fn storable(
     sequence: u64,
     settings: &Settings,
 ) -> Result<Meta, Refusal> {
-    if ask.head || !(200..=999).contains(&status) || matches!(status, 206 | 304) {
+    let refuses_a_range = ask.range && status >= 400;
+    if ask.head || !(200..=999).contains(&status) || status == 206 || ONE_REQUESTS.contains(&status) || refuses_a_range
+    {
         return Err(Refusal::Kind);
     }
     judge(ask, status, fields, times, sequence, settings)
@@ -327,9 +333,10 @@ mod tests {
         ] {
             assert_eq!(of(fields), Err(why), "{fields:?}");
         }
-        for status in [206, 304] {
+        for status in [206, 304, 412, 416, 417, 425, 428, 429, 431, 511] {
             assert_eq!(ask(&Ask::default(), status, &[fine]), Err(Refusal::Kind));
         }
+        assert_eq!(ask(&Ask { range: true, ..Ask::default() }, 400, &[fine]), Err(Refusal::Kind));
         assert_eq!(ask(&Ask { head: true, ..Ask::default() }, 200, &[fine]), Err(Refusal::Kind));
         assert_eq!(ask(&Ask { authorized: true, ..Ask::default() }, 200, &[fine]), Err(Refusal::Authorization));
         assert_eq!(ask(&Ask { cookie: true, ..Ask::default() }, 200, &[fine]), Err(Refusal::Cookie));

@@ -57,12 +57,16 @@ pub const FROM_CLIENT_NEVER: &[&str] = &[
     "fastly-client-ip",
     "x-azure-clientip",
     "x-envoy-external-address",
-    // Another target or host than the one asked for.
-    "x-original-url",
-    "x-original-uri",
-    "x-original-host",
+    // Another target, host or scheme than the one asked for.
     "x-rewrite-url",
     "x-host",
+    "x-proxy-host",
+    "x-backend-host",
+    "x-http-host-override",
+    "x-http-path-override",
+    "x-scheme",
+    "x-url-scheme",
+    "front-end-https",
     // Another method than the one asked for.
     "x-http-method",
     "x-http-method-override",
@@ -74,7 +78,7 @@ pub const FROM_CLIENT_NEVER: &[&str] = &[
 ];
 
 /// What the names of further fields that a client may not send begin with.
-pub const FROM_CLIENT_NEVER_PREFIXES: &[&str] = &["cf-", "x-forwarded-"];
+pub const FROM_CLIENT_NEVER_PREFIXES: &[&str] = &["cf-", "x-forwarded-", "x-original-"];
 
 /// For each first letter, the lengths that names in [`FROM_CLIENT_NEVER`] have: one look decides most names.
 #[cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "a constant: out of bounds does not compile"))]

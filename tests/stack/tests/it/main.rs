@@ -26,6 +26,7 @@ mod http1;
 mod http2;
 mod maintenance;
 mod paths;
+mod poisoning;
 mod purge;
 mod requests;
 mod restarts;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
     let own: &[&[runner::Case]] = &[
         requests::CASES,
         paths::CASES,
+        poisoning::CASES,
         cache::CASES,
         purge::CASES,
         maintenance::CASES,

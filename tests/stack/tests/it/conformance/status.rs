@@ -1,4 +1,5 @@
-//! Status codes with an explicit lifetime: any final one may be stored (RFC 9111 section 3), but 206 and 304.
+//! Status codes with an explicit lifetime: any final one may be stored (RFC 9111 section 3), but those that answer one
+//! request.
 
 use super::step::{Reply, get, ok, raw, status};
 
@@ -37,6 +38,18 @@ conformance! {
         get().with("range", "bytes=0-3").reply(fresh(206).body("0123").with("content-range", "bytes 0-3/10")),
         get().reply(fresh(200)),
     ];
+    of_412_not "RFC 9110 section 15.5.13" => [get().reply(fresh(412)), get().reply(ok())];
+    of_416_not "RFC 9110 section 15.5.17" => [
+        get().with("range", "bytes=99-").reply(fresh(416).with("content-range", "bytes */10")),
+        get().reply(ok()),
+    ];
+    of_417_not "RFC 9110 section 15.5.18" => [get().reply(fresh(417)), get().reply(ok())];
+    of_425_not "RFC 8470 section 5.2" => [get().reply(fresh(425)), get().reply(ok())];
+    of_428_not "RFC 6585 section 3" => [get().reply(fresh(428)), get().reply(ok())];
+    of_429_not "RFC 6585 section 4" => [get().reply(fresh(429)), get().reply(ok())];
+    of_431_not "RFC 6585 section 5" => [get().reply(fresh(431)), get().reply(ok())];
+    of_511_not "RFC 6585 section 6" => [get().reply(fresh(511)), get().reply(ok())];
+    of_400_to_a_range_not "RFC 9111 section 3" => [get().with("range", "bytes=x").reply(fresh(400)), get().reply(ok())];
     of_304_not "RFC 9111 section 4.3.4" => [
         get().with("if-none-match", "\"v1\"").reply(fresh(304)).status(304),
         get().reply(ok()),
