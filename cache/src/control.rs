@@ -1,7 +1,8 @@
 //! `Cache-Control` (RFC 9111 section 5.2, with RFC 5861 and RFC 8246), read leniently enough never to fail and strictly enough
 //! never to store too much.
 
-use crate::{Fields, fields::list_members};
+use crate::Fields;
+use crate::fields::{leaves_a_quote_open, list_members};
 
 /// What a message's `Cache-Control` said. Ages are whole seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,20 +112,6 @@ impl Control {
     pub fn shared_lifetime(&self) -> Option<u64> {
         self.s_maxage.or(self.max_age)
     }
-}
-
-/// Whether a quoted string (RFC 9110 section 5.6.4) does not end in the line that it begins in.
-fn leaves_a_quote_open(line: &str) -> bool {
-    let (mut quoted, mut escaped) = (false, false);
-    for b in line.bytes() {
-        match b {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ => {}
-        }
-    }
-    quoted
 }
 
 /// The most that delta-seconds are taken for (RFC 9111 section 1.2.2).

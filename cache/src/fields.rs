@@ -53,6 +53,21 @@ pub fn list_members(value: &str) -> impl Iterator<Item = &str> {
         .filter(|m| !m.is_empty())
 }
 
+/// Whether a quoted string (RFC 9110 section 5.6.4) does not end in the line that it begins in.
+#[must_use]
+pub fn leaves_a_quote_open(line: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for b in line.bytes() {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    quoted
+}
+
 impl<V: AsRef<[u8]>> Fields for [(&str, V)] {
     fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         <[_]>::iter(self).map(|(n, v)| (*n, v.as_ref()))

@@ -6,7 +6,8 @@
 
 use core::fmt::Write as _;
 
-use crate::{Fields, fields::list_members};
+use crate::Fields;
+use crate::fields::{leaves_a_quote_open, list_members};
 
 /// How many sets of fields a URL's answers may vary by at a time.
 const SPECS: usize = 4;
@@ -82,7 +83,9 @@ pub(crate) fn push_value(key: &mut String, name: &str, request: &(impl Fields + 
         return;
     }
     key.push('=');
-    if is_negotiated(name) && request.values(name).all(|line| core::str::from_utf8(line).is_ok()) {
+    // What its own grammar does not allow is compared as it is.
+    let is_sound = |line: &[u8]| core::str::from_utf8(line).is_ok_and(|line| !leaves_a_quote_open(line));
+    if is_negotiated(name) && request.values(name).all(is_sound) {
         key.push_str(&wishes(name, request));
         return;
     }
@@ -162,10 +165,15 @@ pub fn wishes(name: &str, request: &(impl Fields + ?Sized)) -> String {
 }
 
 fn split_parameters(member: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     member
         .split(move |c: char| {
-            quoted ^= c == '"';
+            match c {
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' => quoted = !quoted,
+                _ => {}
+            }
             c == ';' && !quoted
         })
         .map(str::trim)
@@ -215,6 +223,8 @@ mod tests {
     fn equal_wishes_share_a_variant() {
         assert_eq!(value("accept-encoding", &["gzip, br"]), value("accept-encoding", &["br", "GZIP;q=1.0"]));
         assert_eq!(value("accept-language", &["en;q=0.50, DE"]), "=de,en;q=0.5");
+        assert_eq!(value("accept", &["b;x=\"\\\";\";q=0.5, a"]), "=a,b;x=\"\\\";\";q=0.5");
+        assert_eq!(value("accept", &["b, \"a"]), "=b, \"a", "no list");
         assert_eq!(value("accept", &["text/html ; Level=1 ; q=0.0"]), "=text/html;level=1;q=0");
         assert_eq!(value("x", &["a ,b"]), value("x", &["a", "b"]));
         assert_ne!(value("x", &["a"]), value("x", &["A"]));
