@@ -9,6 +9,8 @@ use crate::FieldsMut;
 struct Line {
     name: (usize, usize),
     value: (usize, usize),
+    /// As JavaScript sent it; else it is ours.
+    received: bool,
 }
 
 /// A header section in one string.
@@ -16,6 +18,8 @@ struct Line {
 pub(super) struct Lines {
     text: String,
     lines: Vec<Line>,
+    /// The names of received lines that have been removed, a line each; `None` where nothing was received.
+    removed: Option<String>,
 }
 
 impl Lines {
@@ -29,22 +33,22 @@ impl Lines {
             at += part.len();
             match name.take() {
                 None => name = Some(span),
-                Some(name) => lines.push(Line { name, value: span }),
+                Some(name) => lines.push(Line { name, value: span, received: true }),
             }
         }
-        Self { text, lines }
+        Self { text, lines, removed: Some(String::new()) }
     }
 
     fn push(&mut self, name: &str, value: &[u8]) {
         let Ok(value) = core::str::from_utf8(value) else { return };
-        if value.contains(['\n', '\r', '\0']) {
+        if !is_one_line(value) {
             return;
         }
         let start = self.text.len();
         self.text.push_str(name);
         let middle = self.text.len();
         self.text.push_str(value);
-        self.lines.push(Line { name: (start, middle), value: (middle, self.text.len()) });
+        self.lines.push(Line { name: (start, middle), value: (middle, self.text.len()), received: false });
     }
 
     fn at(&self, (start, end): (usize, usize)) -> &str {
@@ -57,18 +61,36 @@ impl Lines {
         for line in &self.lines {
             let name = self.at(line.name);
             if keep(name) {
-                add(&mut packed, name, self.at(line.value));
+                append(&mut packed, name, self.at(line.value));
             }
         }
         packed
+    }
+
+    /// What has become of the lines that were received: the names of those that are gone, a line each, and what is new, packed. `None`
+    /// where none were received.
+    pub(super) fn changes(&self) -> Option<(&str, String)> {
+        let removed = self.removed.as_deref()?;
+        let mut added = String::with_capacity(128);
+        for line in self.lines.iter().filter(|line| !line.received) {
+            append(&mut added, self.at(line.name), self.at(line.value));
+        }
+        Some((removed, added))
     }
 }
 
 /// Adds one line to a packed section. A value with a line feed can't be a header's, and is left out.
 pub(super) fn add(packed: &mut String, name: &str, value: &str) {
-    if value.contains(['\n', '\r', '\0']) {
-        return;
+    if is_one_line(value) {
+        append(packed, name, value);
     }
+}
+
+fn is_one_line(value: &str) -> bool {
+    !value.bytes().any(|byte| matches!(byte, b'\n' | b'\r' | 0))
+}
+
+fn append(packed: &mut String, name: &str, value: &str) {
     packed.push_str(name);
     packed.push('\n');
     packed.push_str(value);
@@ -83,7 +105,7 @@ impl Fields for Lines {
 
 impl FieldsMut for Lines {
     fn empty() -> Self {
-        Self { text: String::with_capacity(512), lines: Vec::with_capacity(16) }
+        Self { text: String::with_capacity(512), lines: Vec::with_capacity(16), removed: None }
     }
 
     fn of_meta(meta: &Meta) -> Self {
@@ -99,7 +121,15 @@ impl FieldsMut for Lines {
     }
 
     fn remove(&mut self, name: &str) {
-        let text = &self.text;
-        self.lines.retain(|line| text.get(line.name.0..line.name.1) != Some(name));
+        let (text, mut received) = (&self.text, false);
+        self.lines.retain(|line| {
+            let is_it = text.get(line.name.0..line.name.1) == Some(name);
+            received |= is_it && line.received;
+            !is_it
+        });
+        if let Some(removed) = self.removed.as_mut().filter(|_| received) {
+            removed.push_str(name);
+            removed.push('\n');
+        }
     }
 }

@@ -58,7 +58,11 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
         runtime.now().as_millis().saturating_sub(started.as_millis()),
         core::arch::wasm32::memory_size::<0>() * 65_536,
     );
-    Ok(glue::respond(&answer.body, answer.status, &answer.fields.pack(|_| true), Some(log)))
+    // Where the next hop's answer goes on, most of its head need not cross over again.
+    Ok(match (answer.body.dyn_ref::<web_sys::Response>(), answer.fields.changes()) {
+        (Some(response), Some((removed, added))) => glue::pass_on(response, removed, &added, log),
+        _ => glue::respond(&answer.body, answer.status, &answer.fields.pack(|_| true), log),
+    })
 }
 
 struct Said {

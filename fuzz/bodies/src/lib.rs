@@ -4,8 +4,11 @@
 mod cache;
 mod contract;
 
+/// What a target does with its bytes. It panics where it finds something.
+pub type Body = fn(&[u8]);
+
 /// The targets: a name, which is also that of the corpus's folder, and the body.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Body)] = &[
     ("control", cache::control),
     ("date", cache::date),
     ("range", cache::range),

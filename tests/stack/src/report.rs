@@ -103,24 +103,6 @@ impl Report {
         }
     }
 
-    /// The medians as a Markdown table.
-    #[must_use]
-    pub fn table(&self) -> String {
-        let mut table =
-            String::from("| task | subject | median | unit | lowest … highest |\n| --- | --- | ---: | --- | --- |\n");
-        for case in &self.cases {
-            let (low, high) = case.samples.iter().fold((f64::MAX, f64::MIN), |(l, h), s| (l.min(*s), h.max(*s)));
-            table.push_str(&format!(
-                "| {} | {} | {:.1} | {} | {low:.1} … {high:.1} |\n",
-                case.name,
-                case.subject,
-                case.median(),
-                case.unit
-            ));
-        }
-        table
-    }
-
     /// The medians as Markdown, tasks against subjects: one table for each unit, with the lowest and highest sample in brackets.
     #[must_use]
     pub fn comparison(&self) -> String {
@@ -213,6 +195,5 @@ mod tests {
             "\n## µs CPU/request (less is better)\n\n| | a | b |\n| --- | ---: | ---: |\n\
              | proxied | 2.00 (1.00–3.00) | 2.50 (1.00–4.00) |\n"
         );
-        assert!(report.table().contains("| proxied | a | 2.0 | µs CPU/request | 1.0 … 3.0 |"), "{}", report.table());
     }
 }

@@ -123,10 +123,29 @@ impl Toolchain {
         // Names of former versions for the same module, which wrangler would upload as well.
         let aliases = worker.out.join("worker");
         fs::remove_dir_all(&aliases).map_err(|error| Error::file("remove", &aliases, error))?;
+        self.enter(worker, progress)?;
         let bundle = self.measure(&worker.out, progress)?;
         let written = serde_json::to_string(&Stamp { fingerprint, bundle: bundle.clone() }).unwrap_or_default();
         fs::write(&stamp, written).map_err(|error| Error::file("write", &stamp, error))?;
         Ok(bundle)
+    }
+
+    /// Puts our own entry, where the crate has one, around what worker-build has made.
+    fn enter(&self, worker: &Worker, progress: &Progress<'_>) -> Result<(), Error> {
+        let entry = worker.crate_folder.join("src/worker/entry.js");
+        if !entry.exists() {
+            return Ok(());
+        }
+        let module = worker.out.join("index.js");
+        let mut bundle = Command::new(self.root.join("node_modules/.bin/esbuild"));
+        bundle
+            .arg(entry)
+            .arg(format!("--alias:worker-build={}", module.display()))
+            .arg(format!("--outfile={}", module.display()))
+            .args(["--bundle", "--minify", "--format=esm", "--target=esnext", "--allow-overwrite", "--log-level=error"])
+            .args(["--external:*.wasm", "--external:cloudflare:workers"])
+            .env("PATH", &self.path);
+        run(&mut bundle, "putting the Worker's entry around it", REMEDY, progress).map(drop)
     }
 
     fn measure(&self, folder: &Path, progress: &Progress<'_>) -> Result<Bundle, Error> {

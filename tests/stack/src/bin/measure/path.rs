@@ -1,4 +1,4 @@
-//! `cargo measure`: what a request costs on its way, in CPU of gateway and workerd. Writes docs/benchmarks/path.json.
+//! What a request costs on its way, in CPU of gateway and workerd: docs/benchmarks/path.json.
 //!
 //! workerd runs under miniflare here, whose simulators of the cache, the assets and the router work in the same process: its
 //! figures bound what the Worker costs from above, and the gateway's are its own.
@@ -6,31 +6,15 @@
 //! Rounds of all cases interleave, so that the machine's moods meet each alike. Bounded: about a minute.
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
 
 use stack::load::Load;
 use stack::process::{cpu_seconds, memory};
 use stack::report::{Case, Report};
-use stack::toolchain::Toolchain;
 use stack::{Edge, Listeners, Options, Ports, Stack};
 
 const ROUNDS: usize = 5;
 const REQUESTS: u64 = 10_000;
 const CONNECTIONS: usize = 16;
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    match measure().await {
-        Ok(report) => {
-            println!("{}", report.table());
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("cargo measure: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
 
 struct Subject {
     name: &'static str,
@@ -38,7 +22,8 @@ struct Subject {
     address: SocketAddr,
 }
 
-async fn measure() -> Result<Report, String> {
+/// Measures it.
+pub(crate) async fn measure() -> Result<Report, String> {
     let start = |edge| {
         let options = Options { edge, app: None, config: None, limit: None, ports: Ports::default() };
         async move { Stack::start(options, Listeners::default(), &|line| eprintln!("{line}")).await }
@@ -117,6 +102,5 @@ async fn measure() -> Result<Report, String> {
     }
     native.stop().await;
     worker.stop().await;
-    report.write(&Toolchain::workspace().join("docs/benchmarks")).map_err(|e| format!("docs/benchmarks: {e}"))?;
     Ok(report)
 }
