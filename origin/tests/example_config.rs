@@ -68,7 +68,8 @@ fn the_example_is_accepted() {
     let (folder, file) = placed();
     let (code, said) = check(&folder, &file);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with(": good; 3 site(s), 2 bucket(s)\n"), "{said}");
+    // What it warns of, docs/operations.md explains: creators' own domains stand beside what is behind Cloudflare.
+    assert!(said.contains(": good; 3 site(s), 2 bucket(s)\n"), "{said}");
 }
 
 /// So that the test above can fail: the files are read, not only named.
