@@ -18,6 +18,11 @@ const headers = (packed) => append(new Headers(), packed);
 // By it wasm-bindgen wakes what has waited. The runtime's own costs ten times what a resolved promise does, for each step of each request.
 globalThis.queueMicrotask = (task) => void Promise.resolve().then(task);
 
+// The filter's rules, which the build puts in its place; empty where there is no filter.
+export function rules() {
+  return "@edge-rules@";
+}
+
 // method, URL, country, network, then the fields
 export function request_head(request) {
   const cf = request.cf ?? {};

@@ -6,6 +6,7 @@ use worker::web_sys;
 
 #[wasm_bindgen(module = "/src/worker/glue.js")]
 extern "C" {
+    pub(super) fn rules() -> String;
     pub(super) fn request_head(request: &web_sys::Request) -> String;
     pub(super) fn response_head(response: &web_sys::Response) -> String;
     pub(super) fn fill_random(bytes: &mut [u8]);

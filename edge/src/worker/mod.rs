@@ -14,6 +14,7 @@ use contract::signature::{Key, Keys};
 use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, web_sys};
 
+use crate::filter::{Hit, Ruleset};
 use crate::{FieldsMut as _, Head as _, Host as _, pipeline};
 
 /// Bytes of path and query: what the gateway allows by default.
@@ -32,29 +33,41 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     let started = runtime.now();
     let method: Box<str> = request.method().into();
     let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
-        Ok(exchange) => {
-            let exchange = Arc::new(exchange);
-            let answered = pipeline::answer(&runtime, &exchange, request, upload).await;
-            (
-                answered.answer,
-                answered.phase,
-                Said { id: exchange.id.to_string(), path: exchange.target.path().to_owned() },
-            )
+        Ok(mut exchange) => {
+            let verdict = rules()?.map(|rules| pipeline::filter(rules, &[], &mut exchange, &request, None));
+            let verdict = verdict.unwrap_or_default();
+            let said = Said {
+                id: exchange.id.to_string(),
+                path: exchange.target.path().to_owned(),
+                filter: verdict.hits.last().cloned(),
+            };
+            match pipeline::stopped(&runtime, &exchange, &verdict.outcome) {
+                Some(answer) => (answer, None, said),
+                None => {
+                    let answered = pipeline::answer(&runtime, &Arc::new(exchange), request, upload).await;
+                    (answered.answer, answered.phase, said)
+                }
+            }
         }
         Err(refused) => {
             let answer = pipeline::refuse(&runtime, &refused);
-            (answer, None, Said { id: refused.id.to_string(), path: String::new() })
+            (answer, None, Said { id: refused.id.to_string(), path: String::new(), filter: None })
         }
     };
     answer.fields.remove("connection");
     // Each part is made by us or has been through the path rule, so none holds a quote, a backslash or a control byte.
+    let filter = said.filter.as_ref().map(|hit| {
+        let place = hit.place.map_or("", |place| place.as_str());
+        format!(r#""filter.rule":"{}","filter.action":"{}","filter.place":"{place}","#, hit.rule, hit.action)
+    });
     let log = format!(
-        r#"{{"message":"request","request.id":"{}","http.request.method":"{}","url.path":"{}","http.response.status_code":{},"cache":"{}","duration.ms":{},"wasm.memory_bytes":{}}}"#,
+        r#"{{"message":"request","request.id":"{}","http.request.method":"{}","url.path":"{}","http.response.status_code":{},"cache":"{}",{}"duration.ms":{},"wasm.memory_bytes":{}}}"#,
         said.id,
         method,
         said.path,
         answer.status,
         phase.map_or("none", |p| p.as_str()),
+        filter.unwrap_or_default(),
         runtime.now().as_millis().saturating_sub(started.as_millis()),
         core::arch::wasm32::memory_size::<0>() * 65_536,
     );
@@ -68,6 +81,23 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
 struct Said {
     id: String,
     path: String,
+    filter: Option<Hit>,
+}
+
+/// The filter's rules, read once an instance; `None` where there is no filter.
+fn rules() -> Result<Option<&'static Ruleset>, JsValue> {
+    static RULES: OnceLock<Option<Ruleset>> = OnceLock::new();
+    let rules = match RULES.get() {
+        Some(rules) => rules,
+        None => {
+            let text = glue::rules();
+            // Unbuilt, as in a test of the modules alone, there are none either.
+            let lines = Some(&*text).filter(|text| !text.is_empty() && !text.starts_with('@'));
+            let rules = lines.map(Ruleset::parse).transpose().map_err(|e| JsValue::from(format!("the rules: {e}")))?;
+            RULES.get_or_init(|| rules)
+        }
+    };
+    Ok(rules.as_ref())
 }
 
 /// The key that signs, read once an instance.

@@ -131,16 +131,39 @@ pub fn load(file: &Path) -> Result<Config, ConfigError> {
 
 /// The same from text.
 pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
-    let document = toml::Deserializer::parse(text).map_err(|e| vec![Fault::new("", syntax(&e))])?;
-    let file: section::File = serde_path_to_error::deserialize(document).map_err(|e| {
-        let key = e.path().to_string();
-        vec![Fault::new(if key == "." { "" } else { &key }, syntax(e.inner()))]
-    })?;
+    let file = sections(text).map_err(|fault| vec![fault])?;
     let mut sections = toml::Table::try_from(&file).unwrap_or_default();
     let mut config = check::check(file)?;
     written::fill_in(&mut sections, &config);
     config.written = Written::new(text, &sections);
     Ok(config)
+}
+
+/// The rules of a configuration's `[filter]`, in lines, as the Worker gets them; `None` where there is no filter. Nothing else is checked: the
+/// files that the configuration names are the server's. Only the file of rules may lie beside it.
+pub fn edge_rules(file: &Path) -> Result<Option<String>, ConfigError> {
+    let name = file.display().to_string();
+    let failed = |faults| ConfigError { file: name.clone(), faults };
+    let text =
+        std::fs::read_to_string(file).map_err(|e| failed(vec![Fault::new("", format!("cannot be read: {e}"))]))?;
+    let mut read = sections(&text).map_err(|fault| failed(vec![fault]))?;
+    if let Some(rules) = read.filter.as_mut().and_then(|filter| filter.rules.as_mut())
+        && !rules.exists()
+        && let Some(beside) = rules.file_name().and_then(|name| Some(file.parent()?.join(name)))
+    {
+        *rules = beside;
+    }
+    let mut faults = Vec::new();
+    let rules = filter::check(read.filter.as_ref(), &read.site, &mut faults);
+    if faults.is_empty() { Ok(rules.map(|rules| rules.to_string())) } else { Err(failed(faults)) }
+}
+
+fn sections(text: &str) -> Result<section::File, Fault> {
+    let document = toml::Deserializer::parse(text).map_err(|e| Fault::new("", syntax(&e)))?;
+    serde_path_to_error::deserialize(document).map_err(|e| {
+        let key = e.path().to_string();
+        Fault::new(if key == "." { "" } else { &key }, syntax(e.inner()))
+    })
 }
 
 /// What toml says, with its line, without the drawing that it adds for terminals.

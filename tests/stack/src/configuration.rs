@@ -94,6 +94,8 @@ fn own(wanted: &Wanted<'_>) -> Table {
     site.insert("hosts".into(), vec!["*"].into());
     site.insert("app".into(), wanted.app.into());
     site.insert("trust".into(), trust.into());
+    site.insert("filter_off".into(), vec!["/git/", "/echo"].into());
+    site.insert("filter_forms".into(), vec!["/login"].into());
     if let Some(dir) = wanted.static_dir {
         site.insert("static".into(), dir.into());
     }
@@ -109,6 +111,9 @@ fn own(wanted: &Wanted<'_>) -> Table {
     config.insert("edge".into(), table(&[("keys_file", path(&files.edge_keys))]));
     config.insert("admin".into(), table(&[("listen", loopback(wanted.ports.admin))]));
     config.insert("state".into(), table(&[("folder", path(&wanted.folder.join("state")))]));
+    let mut filter = toml::toml! { block = ["sqli"] };
+    filter.insert("rules".into(), concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/rules.toml").into());
+    config.insert("filter".into(), filter.into());
     config.insert("timeouts".into(), table(&[("drain", "2s".to_owned()), ("hold", "2s".to_owned())]));
     config.insert("site".into(), vec![Value::Table(site)].into());
     let mut buckets = Table::new();

@@ -15,7 +15,7 @@ use crate::bucket::Buckets;
 use crate::configuration;
 use crate::gateway::{self, Gateway, OnLine};
 use crate::keys::Credentials;
-use crate::toolchain::{Progress, Toolchain, Worker, Wrangler};
+use crate::toolchain::{Bundle, Progress, Toolchain, Worker, Wrangler};
 use crate::workerd::{self, Workerd};
 
 /// Which of its two hosts the edge runs in.
@@ -160,7 +160,11 @@ impl Stack {
         let secure = gateway.address("https").unwrap_or_default().to_owned();
         let workerd = match built {
             None => None,
-            Some((toolchain, worker, wrangler)) => {
+            Some((toolchain, bundle, wrangler)) => {
+                // The rules of this run's gateway.
+                let rules = origin::config::edge_rules(&config).map_err(|e| e.to_string())?;
+                let bundle = bundle.with_rules(rules.as_deref(), &folder.path().join("worker"));
+                let worker = bundle.map_err(|e| e.to_string())?.folder;
                 let address = secure.trim_start_matches("https://").parse();
                 let address = address.map_err(|_| "the gateway has no https address for the Worker to reach")?;
                 let options = workerd::Options {
@@ -230,13 +234,13 @@ impl Stack {
 }
 
 /// The Worker, ready to run.
-fn build_worker(root: &Path, progress: &Progress<'_>) -> Result<(Toolchain, PathBuf, Wrangler), String> {
+fn build_worker(root: &Path, progress: &Progress<'_>) -> Result<(Toolchain, Bundle, Wrangler), String> {
     let say = |e: &dyn std::fmt::Display| e.to_string();
     tokio::task::block_in_place(|| {
         let toolchain = Toolchain::prepare(root, progress).map_err(|e| say(&e))?;
         let bundle = toolchain.build(&Worker::edge(root), progress).map_err(|e| say(&e))?;
         let wrangler = Wrangler::read(root).map_err(|e| say(&e))?;
-        Ok((toolchain, bundle.folder, wrangler))
+        Ok((toolchain, bundle, wrangler))
     })
 }
 

@@ -5,13 +5,17 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 use stack::toolchain::{Error, MAX_GZIPPED_BYTES, Toolchain, Worker, publish};
 
-/// Builds the Worker into build/worker/ and its assets into build/assets/.
+/// Builds the Worker into build/edge/ and its assets into build/assets/.
 #[derive(Parser)]
 struct Arguments {
     /// The folder to publish under /static/; else the one that the variable STATIC_DIR names; else there are no assets, and /static/
     /// falls through to the app.
     #[arg(long = "static", value_name = "DIR")]
     assets: Option<PathBuf>,
+    /// The gateway's configuration, whose filter the Worker gets; else the one that the variable GATEWAY_CONFIG names; else the Worker has no
+    /// filter. The file of rules that it names may lie beside it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -38,8 +42,21 @@ fn build(arguments: &Arguments) -> Result<(), Error> {
         kib(MAX_GZIPPED_BYTES)
     );
     bundle.check_size()?;
-    let variable = std::env::var_os("STATIC_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let from = arguments.assets.clone().or(variable);
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let config = arguments.config.clone().or_else(|| variable("GATEWAY_CONFIG"));
+    let rules = match &config {
+        Some(file) => origin::config::edge_rules(file).map_err(|error| Error::Config(error.to_string()))?,
+        None => None,
+    };
+    bundle.with_rules(rules.as_deref(), &root.join("build/edge"))?;
+    match (&rules, &config) {
+        (Some(rules), Some(file)) => {
+            println!("filter   {} lines of rules, from {}", rules.lines().count(), file.display())
+        }
+        (None, Some(file)) => println!("filter   none: {} has no [filter] section", file.display()),
+        _ => println!("filter   none: neither --config nor GATEWAY_CONFIG names the gateway's configuration"),
+    }
+    let from = arguments.assets.clone().or_else(|| variable("STATIC_DIR"));
     let assets = publish(from.as_deref(), &root.join("build/assets"))?;
     match from {
         Some(from) => println!("assets   {} files, {} KiB, from {}", assets.files, kib(assets.bytes), from.display()),

@@ -62,6 +62,9 @@ pub enum Error {
     /// What was built breaks a limit.
     #[error("{0}")]
     Limit(String),
+    /// The gateway's configuration is wrong.
+    #[error("{0}")]
+    Config(String),
 }
 
 impl Error {

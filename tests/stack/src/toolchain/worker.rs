@@ -17,7 +17,7 @@ use super::{
 
 /// The most that the modules may take together, gzipped, in bytes. Cloudflare's limit on the free plan is 3 MiB; ours is about the time that
 /// an instance takes to start, and tells when a dependency creeps in.
-pub const MAX_GZIPPED_BYTES: u64 = 200 * 1024;
+pub const MAX_GZIPPED_BYTES: u64 = 250 * 1024;
 
 /// cargo's profile, in the root Cargo.toml.
 const PROFILE: &str = "worker";
@@ -78,6 +78,32 @@ impl Bundle {
             self.gzipped_bytes.div_ceil(1024),
             MAX_GZIPPED_BYTES / 1024
         )))
+    }
+}
+
+/// What stands in `glue.js` where the filter's rules belong.
+const RULES: &str = "\"@edge-rules@\"";
+
+impl Bundle {
+    /// Copies the modules to `out` with the filter's rules in their place; without rules there is no filter.
+    ///
+    /// # Errors
+    /// [`Error::Content`] where there is no place for them, and [`Error::File`].
+    pub fn with_rules(&self, rules: Option<&str>, out: &Path) -> Result<Self, Error> {
+        let path = self.folder.join("index.js");
+        let script = fs::read_to_string(&path).map_err(|error| Error::file("read", &path, error))?;
+        let parts: Vec<&str> = script.split(RULES).collect();
+        let [before, after] = parts[..] else {
+            return Err(Error::content(&path, format!("has {RULES} {} times, not once", parts.len() - 1)));
+        };
+        // JSON's strings are JavaScript's, too.
+        let rules = serde_json::to_string(rules.unwrap_or_default()).unwrap_or_default();
+        fs::create_dir_all(out).map_err(|error| Error::file("make", out, error))?;
+        let (to, script) = (out.join("index.js"), [before, &rules, after].concat());
+        fs::write(&to, &script).map_err(|error| Error::file("write", &to, error))?;
+        let wasm = out.join("index_bg.wasm");
+        fs::copy(self.folder.join("index_bg.wasm"), &wasm).map_err(|error| Error::file("write", &wasm, error))?;
+        Ok(Self { folder: out.to_owned(), javascript_bytes: script.len() as u64, ..self.clone() })
     }
 }
 
@@ -243,11 +269,30 @@ mod tests {
     }
 
     #[test]
+    fn rules_are_put_into_their_one_place() {
+        let folder = std::env::temp_dir().join(format!("stack-worker-rules-{}", std::process::id()));
+        let bundle = Bundle { folder: folder.join("in"), javascript_bytes: 1, wasm_bytes: 1, gzipped_bytes: 1 };
+        fs::create_dir_all(&bundle.folder).unwrap();
+        fs::write(bundle.folder.join("index_bg.wasm"), "w").unwrap();
+        let script = |text: &str| fs::write(bundle.folder.join("index.js"), text).unwrap();
+        script("f=()=>\"@edge-rules@\";");
+        let out = folder.join("out");
+        let made = bundle.with_rules(Some("rule \"a\"\n"), &out).unwrap();
+        assert_eq!(fs::read_to_string(out.join("index.js")).unwrap(), "f=()=>\"rule \\\"a\\\"\\n\";");
+        assert_eq!((made.folder, made.javascript_bytes), (out.clone(), 22));
+        bundle.with_rules(None, &out).unwrap();
+        assert_eq!(fs::read_to_string(out.join("index.js")).unwrap(), "f=()=>\"\";");
+        script("f=1");
+        assert!(bundle.with_rules(None, &out).unwrap_err().to_string().contains("0 times, not once"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn the_size_limit_is_inclusive() {
         let bundle =
             |gzipped_bytes| Bundle { folder: PathBuf::new(), javascript_bytes: 1, wasm_bytes: 1, gzipped_bytes };
         assert!(bundle(MAX_GZIPPED_BYTES).check_size().is_ok());
         let error = bundle(MAX_GZIPPED_BYTES + 1).check_size().unwrap_err().to_string();
-        assert!(error.starts_with("the Worker is 201 KiB gzipped and may be 200 KiB"), "{error}");
+        assert!(error.starts_with("the Worker is 251 KiB gzipped and may be 250 KiB"), "{error}");
     }
 }

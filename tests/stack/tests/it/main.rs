@@ -21,6 +21,7 @@ mod certificates;
 mod conformance;
 mod errors;
 mod files;
+mod filter;
 mod health;
 mod http1;
 mod http2;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
         requests::CASES,
         paths::CASES,
         poisoning::CASES,
+        filter::CASES,
         cache::CASES,
         purge::CASES,
         maintenance::CASES,
