@@ -288,3 +288,10 @@ Where there is no key yet, the line is all of edge.keys, and all of EDGE_KEY.
     println!("{line}");
     Ok(None)
 }
+
+/// Prints the zone's custom rules.
+pub(crate) fn zone_rules(file: &Path) -> Result<Option<String>, Failure> {
+    let rules = config::zone_rules(file).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
+    println!("{rules}");
+    Ok(None)
+}

@@ -138,6 +138,12 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         id: Option<String>,
     },
+    /// Print the coarse rules of the filter as custom rules of the zone, for Cloudflare's API: they run before the Worker
+    ZoneRules {
+        /// The configuration, whose sites say what is excepted
+        #[arg(value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        file: PathBuf,
+    },
     /// Cloudflare's list of its addresses: who asks from one of them stands for many clients
     Ranges {
         /// What to do
@@ -179,6 +185,7 @@ fn main() -> ExitCode {
         Command::Block(block) => (command::block(&block), block.config),
         Command::Unblock { name, config } => (command::unblock(&name, &config), config),
         Command::Blocks { config } => (command::blocks(&config), config),
+        Command::ZoneRules { file } => (command::zone_rules(&file), file),
         Command::Keygen { id } => (command::keygen(id), PathBuf::new()),
         Command::Maintenance { what, allow, host, retry, config } => {
             let retry = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);

@@ -53,6 +53,26 @@ fn check(folder: &TempDir, file: &Path) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(said).expect("text"))
 }
 
+/// Written anew by `UPDATE=1 cargo test -p origin --test example_config`.
+#[test]
+fn the_zones_rules_are_those_of_the_filter() {
+    let (_folder, file) = placed();
+    let output = Command::new(ORIGIN).arg("zone-rules").arg(&file).output().expect("the gateway runs");
+    let made = String::from_utf8(output.stdout).expect("text");
+    let shipped_at = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/cloudflare/custom-rules.json");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&shipped_at, &made).expect("written");
+    }
+    assert!(
+        made == shipped("cloudflare/custom-rules.json"),
+        "deploy/cloudflare/custom-rules.json is another: UPDATE=1 writes it"
+    );
+    let rules: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+    let expressions = rules["rules"].as_array().expect("a list").iter().map(|rule| rule["expression"].as_str());
+    assert!(expressions.clone().count() < 5, "the free plan has five, and one is the operator's");
+    assert!(expressions.flatten().all(|text| text.len() <= 4_096 && !text.contains(" matches ")), "{made}");
+}
+
 #[test]
 fn the_example_of_rules_is_accepted() {
     let (folder, file) = placed();

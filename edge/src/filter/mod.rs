@@ -23,6 +23,8 @@ mod ssrf;
 mod template;
 mod traversal;
 mod xss;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod zone;
 
 pub use class::{Class, Classes};
 pub use look::{Finding, Looked, Place, look};

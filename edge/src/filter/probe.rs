@@ -40,6 +40,10 @@ pub(super) const DOTFILES: &[&str] = &[
     ".well-known.bak",
 ];
 
+/// Those of them that are folders.
+pub(super) const FOLDERS: &[&str] =
+    &[".aws", ".ssh", ".vscode", ".idea", ".docker", ".kube", ".circleci", ".terraform", ".gnupg"];
+
 /// What the first or second segment of other programs' admin panels begins with.
 pub(super) const ADMIN: &[&str] = &[
     "wp-admin",
@@ -86,7 +90,7 @@ pub(super) const ADMIN: &[&str] = &[
 ];
 
 /// Those of them that are words, too: only as these whole paths' beginnings.
-const ADMIN_BELOW: &[(&str, &[&str])] = &[
+pub(super) const ADMIN_BELOW: &[(&str, &[&str])] = &[
     ("administrator", &["index.php", "manifests", "components", "language"]),
     ("jenkins", &["login", "script"]),
     ("manager", &["html", "text", "status"]),

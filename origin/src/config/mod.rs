@@ -158,6 +158,23 @@ pub fn edge_rules(file: &Path) -> Result<Option<String>, ConfigError> {
     if faults.is_empty() { Ok(rules.map(|rules| rules.to_string())) } else { Err(failed(faults)) }
 }
 
+/// The zone's custom rules that go with a configuration's `[filter]`, as Cloudflare's API takes them. Nothing else is checked.
+pub fn zone_rules(file: &Path) -> Result<String, ConfigError> {
+    let rules = edge_rules(file)?.and_then(|lines| Ruleset::parse(&lines).ok());
+    let none = || ConfigError {
+        file: file.display().to_string(),
+        faults: vec![Fault::new("filter", "is not there: the zone's rules are those of the filter")],
+    };
+    let rules = rules.ok_or_else(none)?;
+    // The zone knows no sites: what one excepts is excepted for all.
+    let mut off: Vec<&str> = rules.sites.iter().flat_map(|site| site.off.iter().map(|path| &**path)).collect();
+    off.sort_unstable();
+    off.dedup();
+    let rule = |rule: edge::filter::zone::ZoneRule| serde_json::json!({ "action": "block", "description": rule.description, "expression": rule.expression });
+    let all: Vec<_> = edge::filter::zone::rules(&off).into_iter().map(rule).collect();
+    Ok(serde_json::to_string_pretty(&serde_json::json!({ "rules": all })).unwrap_or_default())
+}
+
 fn sections(text: &str) -> Result<section::File, Fault> {
     let document = toml::Deserializer::parse(text).map_err(|e| Fault::new("", syntax(&e)))?;
     serde_path_to_error::deserialize(document).map_err(|e| {
