@@ -40,10 +40,6 @@ pub(super) const DOTFILES: &[&str] = &[
     ".well-known.bak",
 ];
 
-/// Those of them that are folders.
-pub(super) const FOLDERS: &[&str] =
-    &[".aws", ".ssh", ".vscode", ".idea", ".docker", ".kube", ".circleci", ".terraform", ".gnupg"];
-
 /// What the first or second segment of other programs' admin panels begins with.
 pub(super) const ADMIN: &[&str] = &[
     "wp-admin",

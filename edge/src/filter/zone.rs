@@ -10,6 +10,9 @@ use super::{agent, probe};
 /// Characters that an expression may have.
 pub const MOST_CHARACTERS: usize = 4_096;
 
+/// The dotfiles that are folders.
+const FOLDERS: &[&str] = &[".aws", ".ssh", ".vscode", ".idea", ".docker", ".kube", ".circleci", ".terraform", ".gnupg"];
+
 /// A custom rule that blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneRule {
@@ -39,7 +42,7 @@ pub fn rules(off: &[&str]) -> Vec<ZoneRule> {
     };
     let hidden = probe::VCS.iter().filter(|name| name.starts_with('.')).chain(probe::DOTFILES);
     let at_root = list(&mut hidden.clone().map(|name| format!("/{name}")));
-    let below = probe::VCS.iter().filter(|name| name.starts_with('.')).chain(probe::FOLDERS);
+    let below = probe::VCS.iter().filter(|name| name.starts_with('.')).chain(FOLDERS);
     let mut tests: Vec<String> = vec![format!("{path} in {{{at_root}}}")];
     tests.extend(below.map(|name| format!("starts_with({path}, \"/{name}/\")")));
     let dotfiles = any(tests);
