@@ -34,8 +34,9 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     let method: Box<str> = request.method().into();
     let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
         Ok(mut exchange) => {
-            let verdict = rules()?.map(|rules| pipeline::filter(rules, &[], &mut exchange, &request, None));
-            let verdict = verdict.unwrap_or_default();
+            let rules = rules()?;
+            let verdict =
+                runtime.standing(|standing| pipeline::filter(rules, &standing.rules, &mut exchange, &request, None));
             let said = Said {
                 id: exchange.id.to_string(),
                 path: exchange.target.path().to_owned(),
