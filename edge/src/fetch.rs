@@ -19,18 +19,26 @@ pub struct Errand<H: Host> {
     pub(crate) form: Form,
     pub(crate) located: Located<H::Handle>,
     pub(crate) why: Forwarded,
-    /// It has waited for another's already.
-    pub(crate) waited: bool,
-    /// Nobody waits for it, so that it may take its time.
-    pub(crate) patient: bool,
-    /// The last answer was not stored, and what is kept of the request to store this one would be kept in vain.
-    pub(crate) light: bool,
+    pub(crate) manner: Manner,
+}
+
+/// How an errand is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// For one who waits, and perhaps for others.
+    Shared,
+    /// For one who has waited for another's already, and goes alone.
+    Waited,
+    /// Alone, since the last answer was not stored: what is kept of the request to store this one would be kept in vain.
+    Light,
+    /// For nobody, so that it may take its time.
+    Later,
 }
 
 impl<H: Host> Errand<H> {
     /// The key under which several requests may wait for one answer; `None` where this one must go by itself.
     pub fn shared_key(&self) -> Option<Key> {
-        let alone = self.waited || self.ask.head || self.ask.range || self.why == Forwarded::Request;
+        let alone = self.manner == Manner::Waited || self.ask.head || self.ask.range || self.why == Forwarded::Request;
         (!alone && self.ask.is_anonymous()).then(|| self.located.shared_key(&self.request))
     }
 
@@ -42,7 +50,9 @@ impl<H: Host> Errand<H> {
     /// The same, lighter: the last answer was not stored, and probably this one is not, either.
     #[must_use]
     pub fn alone(mut self) -> Self {
-        self.light = self.located.entry.is_none();
+        if self.located.entry.is_none() {
+            self.manner = Manner::Light;
+        }
         self
     }
 }
@@ -77,8 +87,8 @@ pub enum Fetched<H: Host> {
 
 /// Goes to the next hop and stores what comes, where it may be.
 pub async fn run<H: Host>(host: &H, errand: Errand<H>) -> Fetched<H> {
-    let Errand { exchange, request, ask, form, mut located, why, patient, light, .. } = errand;
-    let kept = (!light).then(|| host.again(&request));
+    let Errand { exchange, request, ask, form, mut located, why, manner } = errand;
+    let kept = (manner != Manner::Light).then(|| host.again(&request));
     let whole_stands = located.entry.as_ref().is_some_and(|entry| entry.meta.part().is_none());
     let mut lacking = complete::lacking(host, &ask, &form, &mut located);
     let usable = located.entry.as_ref().filter(|entry| entry.meta.is_for(&ask));
@@ -89,7 +99,8 @@ pub async fn run<H: Host>(host: &H, errand: Errand<H>) -> Fetched<H> {
         None if ask.is_anonymous() && !ask.range => Conditions::Own(Vec::new()),
         None => Conditions::Clients,
     };
-    let spare = !patient && usable.is_some_and(|entry| entry.meta.stands_in(&ask, host.now(), &host.settings()));
+    let spare =
+        manner != Manner::Later && usable.is_some_and(|entry| entry.meta.stands_in(&ask, host.now(), &host.settings()));
     let validates = lacking.is_none() && matches!(&conditions, Conditions::Own(own) if !own.is_empty());
     let took_over = matches!(conditions, Conditions::Own(_));
     let (mut sequence, mut times) = (host.sequence(), Times { requested: host.now(), received: host.now() });
@@ -173,9 +184,7 @@ pub(crate) async fn later<H: Host>(host: &H, exchange: &Arc<Exchange>, request: 
         form,
         located,
         why: Forwarded::Stale,
-        waited: false,
-        patient: true,
-        light: false,
+        manner: Manner::Later,
     });
 }
 
@@ -292,7 +301,7 @@ pub(crate) fn store<H: Host>(
 
 /// Whether an answer is a stream of events without an end (HTML section 9.2): whatever its headers say, what has come of it is never
 /// the answer to another request.
-fn is_event_stream(fields: &impl Fields) -> bool {
+pub fn is_event_stream(fields: &impl Fields) -> bool {
     const TYPE: &str = "text/event-stream";
     fields
         .single("content-type")

@@ -10,7 +10,7 @@ use cache::{
 use contract::{EdgeFacts, Problem, RequestId, Target, Traceparent, header, news, wants_json};
 
 use crate::exchange::Refused;
-use crate::fetch::{self, Errand, Fetched};
+use crate::fetch::{self, Errand, Fetched, Manner};
 use crate::filter::{Outcome, Rule, Ruleset, VERSION, Verdict};
 use crate::host::{Conditions, Head, Host};
 use crate::locate::{self, Entry, Located};
@@ -162,9 +162,7 @@ pub async fn answer<H: Host>(
             form,
             located,
             why,
-            waited,
-            patient: false,
-            light: false,
+            manner: if waited { Manner::Waited } else { Manner::Shared },
         };
         match host.fetch(errand).await {
             Fetched::Answer { answer, phase, .. } => return finish::<H>(exchange, answer, Some(phase), None),

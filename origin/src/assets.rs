@@ -10,7 +10,7 @@ use tower::ServiceExt as _;
 use tower_http::services::ServeDir;
 
 use crate::body::Body;
-use crate::native::HeaderFields;
+use crate::head::HeaderFields;
 
 /// A file that was asked for.
 pub(crate) struct Asked {

@@ -10,7 +10,8 @@ use http_body_util::{BodyExt as _, Limited};
 
 use crate::access::Record;
 use crate::body::{Body, BodyError};
-use crate::native::{HeaderFields, Incoming, Native};
+use crate::head::{HeaderFields, Incoming};
+use crate::native::Native;
 use crate::trust::Trusted;
 
 /// Judges a request, where the filter is on: its body, perhaps bounded further, or the answer of one that is stopped.

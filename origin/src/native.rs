@@ -2,108 +2,26 @@
 //!
 //! Requests that our Worker has signed come in at the cache stage, where this is the shield.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cache::purge::{Scope, Verdict};
 use cache::range::ByteRange;
-use cache::{Fields, Key, Mark, Meta, Settings, Store, Timestamp};
+use cache::{Fields as _, Kept, Key, Mark, Meta, Settings, Store, Timestamp};
 use contract::Problem;
-use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Head, Host, Sharing, Standing, fetch};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE, UPGRADE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
+use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Host, Standing, fetch};
+use http::header::{CONNECTION, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
 use crate::body::Body;
 use crate::config::{HealthOwner, Site};
 use crate::conversation::Connection;
-use crate::flights::{Boarding, Landing};
 use crate::gateway::{Core, Gateway};
-use crate::limits::connections::Place;
-use crate::store::{Entry, Kept};
+use crate::head::{HeaderFields, Incoming};
+use crate::store::{Entry, Slot};
 use crate::trust::Trusted;
-use crate::{assets, forwarded, health, panics, storage, upstream};
-
-/// A header map as the pipeline reads and changes it.
-#[derive(Debug, Default)]
-pub(crate) struct HeaderFields(pub(crate) HeaderMap);
-
-impl Fields for HeaderFields {
-    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v.as_bytes()))
-    }
-}
-
-impl FieldsMut for HeaderFields {
-    fn empty() -> Self {
-        Self(HeaderMap::with_capacity(16))
-    }
-
-    fn of_meta(meta: &Meta) -> Self {
-        // Room for the three that every answer gets.
-        let mut fields = Self(HeaderMap::with_capacity(meta.iter().count() + 3));
-        for (name, value) in meta.iter() {
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
-                fields.0.append(name, value);
-            }
-        }
-        fields
-    }
-
-    fn append(&mut self, name: &'static str, value: &[u8]) {
-        if let Ok(value) = HeaderValue::from_bytes(value) {
-            self.0.append(forwarded::name(name), value);
-        }
-    }
-
-    fn set(&mut self, name: &'static str, value: &str) {
-        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-            self.0.insert(forwarded::name(name), value);
-        }
-    }
-
-    fn remove(&mut self, name: &str) {
-        self.0.remove(name);
-    }
-}
-
-/// A request as it came from downstream, without its body.
-pub(crate) struct Incoming {
-    pub(crate) parts: Parts,
-    /// Host and port, checked.
-    pub(crate) authority: Box<str>,
-    /// Whether the client speaks TLS, to us or to what stands before us.
-    pub(crate) secure: bool,
-}
-
-impl Fields for Incoming {
-    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.parts.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes()))
-    }
-}
-
-impl Head for Incoming {
-    fn method(&self) -> &str {
-        self.parts.method.as_str()
-    }
-
-    fn authority(&self) -> &str {
-        &self.authority
-    }
-
-    fn secure(&self) -> bool {
-        self.secure
-    }
-
-    fn target(&self) -> &str {
-        self.parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
-    }
-}
+use crate::{assets, collapse, forwarded, health, storage, upgrade, upstream};
 
 /// How long an app may take to answer where a stored answer may stand in: so long somebody looks at nothing.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
@@ -122,10 +40,10 @@ impl Store for Native {
     type Handle = Entry;
     type Body = Body;
 
-    async fn get(&self, key: &Key) -> Option<cache::Kept<Entry>> {
+    async fn get(&self, key: &Key) -> Option<Kept<Entry>> {
         Some(match self.gateway().store.get(key)? {
-            Kept::Answer(entry) => cache::Kept::Answer { meta: Arc::clone(&entry.meta), handle: entry },
-            Kept::Mark(mark) => mark.into(),
+            Slot::Answer(entry) => Kept::Answer { meta: Arc::clone(&entry.meta), handle: entry },
+            Slot::Mark(mark) => mark.into(),
         })
     }
 
@@ -201,72 +119,15 @@ impl Host for Native {
     }
 
     fn again(&self, incoming: &Incoming) -> Incoming {
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.method = incoming.parts.method.clone();
-        parts.uri = incoming.parts.uri.clone();
-        parts.version = incoming.parts.version;
-        parts.headers = incoming.parts.headers.clone();
-        Incoming { parts, authority: incoming.authority.clone(), secure: incoming.secure }
+        incoming.again()
     }
 
-    async fn fetch(&self, errand: Errand<Self>) -> Fetched<Self> {
-        let Some(key) = errand.shared_key() else { return fetch::run(self, errand).await };
-        match self.gateway().flights.board(key.as_str()) {
-            Boarding::Alone => {
-                let fetched = fetch::run(self, errand.alone()).await;
-                if matches!(&fetched, Fetched::Answer { sharing: Sharing::Found | Sharing::Next, .. }) {
-                    self.gateway().flights.forget(key.as_str());
-                }
-                fetched
-            }
-            // What it did not find has landed meanwhile.
-            Boarding::Lead(flight) if errand.is_cold() && self.gateway().store.get(&key).is_some() => {
-                flight.land(Landing::Stored);
-                Fetched::Again(Box::new(errand))
-            }
-            Boarding::Lead(flight) => {
-                let (mut done, answer) = oneshot::channel();
-                let native = self.clone();
-                // A task of its own: others may wait for it, and then it goes on when the client that it began with has left.
-                tokio::spawn(async move {
-                    let mut fetching = pin!(native.run(errand));
-                    let fetched = tokio::select! {
-                        fetched = &mut fetching => fetched,
-                        () = done.closed() => {
-                            if !flight.is_followed() {
-                                return;
-                            }
-                            fetching.await
-                        }
-                    };
-                    flight.land(match &fetched {
-                        Fetched::Answer { sharing: Sharing::Found, .. } => Landing::Stored,
-                        Fetched::Failed(problem) => Landing::Failed(*problem),
-                        Fetched::Answer { .. } | Fetched::Again(_) => Landing::NotStored,
-                    });
-                    // Where nobody is there any more to have it, that is that.
-                    drop(done.send(fetched));
-                });
-                answer.await.unwrap_or(Fetched::Failed(Problem::Internal))
-            }
-            Boarding::Follow(follow) => match follow.landed().await {
-                Landing::Failed(problem) => fetch::failed(self, problem, errand).await,
-                Landing::Stored | Landing::Gone => Fetched::Again(Box::new(errand)),
-                Landing::NotStored => fetch::run(self, errand).await,
-            },
-        }
+    fn fetch(&self, errand: Errand<Self>) -> impl Future<Output = Fetched<Self>> {
+        collapse::fetch(self, errand)
     }
 
     fn fetch_later(&self, errand: Errand<Self>) {
-        let key = errand.exchange.key();
-        // One at a time is enough.
-        if let Boarding::Lead(flight) = self.gateway().refreshes.board(key.as_str()) {
-            let native = self.clone();
-            tokio::spawn(async move {
-                drop(native.run(errand).await);
-                flight.land(Landing::Stored);
-            });
-        }
+        collapse::fetch_later(self, errand);
     }
 
     fn asset(
@@ -295,7 +156,7 @@ impl Host for Native {
         let mut request = Request::from_parts(parts, upload.unwrap_or_else(Body::empty));
         condition(request.headers_mut(), conditions)?;
         let read = if *request.method() == Method::HEAD { storage::Read::Head } else { storage::Read::Get };
-        let upgrade = upgrade_of(&request).then(|| hyper::upgrade::on(&mut request));
+        let upgrade = upgrade::is_wanted(&request).then(|| hyper::upgrade::on(&mut request));
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
         let timeouts = &self.site().timeouts;
         let app = self.app().ok_or(Problem::UnknownHost)?;
@@ -309,7 +170,7 @@ impl Host for Native {
             let upgrade = upgrade.ok_or(Problem::AppInvalid)?;
             self.connection.switched.set();
             lease.detach();
-            return Ok(switch(&self.core, response, upgrade, Arc::clone(&self.connection.place)));
+            return Ok(upgrade::switch(&self.core, response, upgrade, Arc::clone(&self.connection.place)));
         }
         let (mut parts, body) = response.into_parts();
         let handoff = parts.headers.get(&forwarded::HANDOFF).cloned();
@@ -317,12 +178,11 @@ impl Host for Native {
         if let Some(handoff) = handoff {
             return self.hand_off(&handoff, read, parts.headers);
         }
-        let drain = is_event_stream(&parts.headers).then(|| self.gateway().draining.clone());
-        Ok(Answer {
-            status: parts.status.as_u16(),
-            fields: HeaderFields(parts.headers),
-            body: Body::upstream(body, lease, timeouts.idle.0, drain),
-        })
+        let fields = HeaderFields(parts.headers);
+        // Without an end, and its client comes back when it ends.
+        let endless = fetch::is_event_stream(&fields) && !fields.has("content-length");
+        let drain = endless.then(|| self.gateway().draining.clone());
+        Ok(Answer { status: parts.status.as_u16(), fields, body: Body::upstream(body, lease, timeouts.idle.0, drain) })
     }
 
     fn text(&self, text: String) -> Body {
@@ -342,16 +202,6 @@ fn condition(headers: &mut HeaderMap, conditions: Conditions) -> Result<(), Prob
 }
 
 impl Native {
-    /// Carries an errand out in a task of its own, where a panic is told like one that a client's request has.
-    async fn run(&self, errand: Errand<Self>) -> Fetched<Self> {
-        let id = errand.exchange.id;
-        let mut running = pin!(fetch::run(self, errand));
-        poll_fn(|cx| panics::poll(running.as_mut(), cx)).await.unwrap_or_else(|panic| {
-            tracing::error!(request.id = %id, panic, "a request's handling panicked");
-            Fetched::Failed(Problem::Internal)
-        })
-    }
-
     pub(crate) fn gateway(&self) -> &Gateway {
         &self.core.gateway
     }
@@ -434,60 +284,9 @@ fn target(uri: Uri, exchange: &Exchange) -> Result<Uri, Problem> {
     Uri::from_parts(parts).map_err(|_| Problem::PathRefused)
 }
 
-/// Whether a request asks for another protocol on its connection (RFC 9110 section 7.8).
-fn upgrade_of(request: &Request<Body>) -> bool {
-    request.version() == http::Version::HTTP_11
-        && request.headers().contains_key(UPGRADE)
-        && request.headers().get(CONNECTION).is_some_and(|c| {
-            c.to_str().is_ok_and(|c| cache::fields::list_members(c).any(|m| m.eq_ignore_ascii_case("upgrade")))
-        })
-}
-
 /// Whether a client takes trailers (RFC 9110 section 10.1.4); so do we then, and pass them on.
 fn takes_trailers(te: &HeaderValue) -> bool {
     te.to_str().is_ok_and(|te| cache::fields::list_members(te).any(|m| m.eq_ignore_ascii_case("trailers")))
-}
-
-/// Whether an answer is a stream of events without an end, whose client comes back when it ends (HTML section 9.2).
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    const TYPE: &[u8] = b"text/event-stream";
-    let of_type =
-        |value: &HeaderValue| value.as_bytes().get(..TYPE.len()).is_some_and(|t| t.eq_ignore_ascii_case(TYPE));
-    !headers.contains_key(CONTENT_LENGTH) && headers.get(CONTENT_TYPE).is_some_and(of_type)
-}
-
-/// Joins the two connections once the client's has switched too. It keeps its `place` among the open ones.
-fn switch(
-    core: &Core,
-    mut response: Response<hyper::body::Incoming>,
-    downstream: hyper::upgrade::OnUpgrade,
-    place: Arc<Place>,
-) -> Answer<HeaderFields, Body> {
-    let upstream = hyper::upgrade::on(&mut response);
-    let started = Instant::now();
-    core.upgraded.spawn(async move {
-        let _place = place;
-        let joined = async {
-            let (downstream, upstream) = tokio::try_join!(downstream, upstream)?;
-            let (mut downstream, mut upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));
-            let copied = tokio::io::copy_bidirectional(&mut downstream, &mut upstream).await;
-            copied.map_err(Box::<dyn std::error::Error + Send + Sync>::from)
-        };
-        match joined.await {
-            Ok((sent, received)) => {
-                tracing::debug!(sent, received, seconds = started.elapsed().as_secs(), "upgrade ended")
-            }
-            Err(error) => tracing::debug!(%error, "upgrade broke off"),
-        }
-    });
-    let protocol = response.headers().get(UPGRADE).cloned();
-    let mut headers = std::mem::take(response.headers_mut());
-    forwarded::keep_the_apps(&mut headers);
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Some(protocol) = protocol {
-        headers.insert(UPGRADE, protocol);
-    }
-    Answer { status: 101, fields: HeaderFields(headers), body: Body::empty() }
 }
 
 /// An answer of one of our own routes.

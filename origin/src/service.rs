@@ -17,8 +17,9 @@ use crate::access::Record;
 use crate::body::Body;
 use crate::conversation::Connection;
 use crate::gateway::Core;
+use crate::head::{HeaderFields, Incoming};
 use crate::limits::rate::Asked;
-use crate::native::{HeaderFields, Incoming, Native};
+use crate::native::Native;
 use crate::trust::{self, Distrust, Peer, Trusted};
 use crate::{compress, filtering, forwarded, panics, webhooks, websocket};
 

@@ -16,14 +16,14 @@ use http_body::Body as _;
 use crate::body::Body;
 use crate::chunk_log::{ChunkLog, Writer};
 use crate::config;
-use crate::native::HeaderFields;
+use crate::head::HeaderFields;
 
 /// What an answer is taken to weigh whose length is not known yet.
 const UNKNOWN: u64 = 64 << 10;
 
 /// What stands under a key.
 #[derive(Clone)]
-pub(crate) enum Kept {
+pub(crate) enum Slot {
     /// An answer.
     Answer(Entry),
     /// What leads to others.
@@ -51,7 +51,7 @@ enum Stored {
 /// All stored answers.
 #[derive(Clone)]
 pub struct EntryStore {
-    entries: moka::sync::Cache<Key, Kept>,
+    entries: moka::sync::Cache<Key, Slot>,
     object: u64,
 }
 
@@ -59,10 +59,10 @@ impl EntryStore {
     /// An empty store with the configured bounds.
     #[must_use]
     pub fn new(config: &config::Cache) -> Self {
-        let weigh = |key: &Key, kept: &Kept| {
+        let weigh = |key: &Key, kept: &Slot| {
             let kept = match kept {
-                Kept::Answer(entry) => entry.weight(),
-                Kept::Mark(mark) => size_of::<Mark>() + mark.encode().len(),
+                Slot::Answer(entry) => entry.weight(),
+                Slot::Mark(mark) => size_of::<Mark>() + mark.encode().len(),
             };
             u32::try_from(key.as_str().len() + kept).unwrap_or(u32::MAX)
         };
@@ -73,7 +73,7 @@ impl EntryStore {
     }
 
     /// What stands under a key.
-    pub(crate) fn get(&self, key: &Key) -> Option<Kept> {
+    pub(crate) fn get(&self, key: &Key) -> Option<Slot> {
         self.entries.get(key)
     }
 
@@ -101,14 +101,14 @@ impl EntryStore {
         if body.is_end_stream() {
             if meta.length().is_none_or(|length| length == 0) {
                 let entry = Entry::new(Arc::new(meta.with_length(0)), Stored::Whole(Bytes::new()));
-                self.entries.insert(key, Kept::Answer(entry));
+                self.entries.insert(key, Slot::Answer(entry));
             }
             return body;
         }
         let (writer, log) = ChunkLog::new(self.object, meta.length());
         let Some(reader) = log.reader() else { return body };
         let entry = Entry::new(Arc::new(meta), Stored::Growing(Arc::clone(&log)));
-        self.entries.insert(key.clone(), Kept::Answer(entry.clone()));
+        self.entries.insert(key.clone(), Slot::Answer(entry.clone()));
         tokio::spawn(Receiving { store: self.clone(), key, entry, log }.pump(body, writer));
         Body::followed(reader)
     }
@@ -116,13 +116,13 @@ impl EntryStore {
     /// Puts new metadata in place of an answer's; its body stays.
     pub(crate) fn refresh(&self, key: Key, meta: Arc<Meta>, entry: Entry) -> Entry {
         let entry = Entry::new(meta, entry.body);
-        self.entries.insert(key, Kept::Answer(entry.clone()));
+        self.entries.insert(key, Slot::Answer(entry.clone()));
         entry
     }
 
     /// Puts a mark in place of what stands under a key.
     pub(crate) fn mark(&self, key: Key, mark: Mark) {
-        self.entries.insert(key, Kept::Mark(mark));
+        self.entries.insert(key, Slot::Mark(mark));
     }
 
     /// Removes what stands under a key.
@@ -227,7 +227,7 @@ impl Receiving {
             [whole] => whole.clone(),
             pieces => pieces.concat().into(),
         };
-        self.replace(Some(Kept::Answer(Entry {
+        self.replace(Some(Slot::Answer(Entry {
             meta,
             headers: Arc::clone(&self.entry.headers),
             body: Stored::Whole(body),
@@ -239,11 +239,11 @@ impl Receiving {
     }
 
     /// Puts something in its place, unless another answer stands there by now.
-    fn replace(&self, by: Option<Kept>) {
+    fn replace(&self, by: Option<Slot>) {
         use moka::ops::compute::Op;
         self.store.entries.entry_by_ref(&self.key).and_compute_with(|entry| {
             let is_it =
-                entry.is_some_and(|e| matches!(e.into_value(), Kept::Answer(entry) if entry.grows_in(&self.log)));
+                entry.is_some_and(|e| matches!(e.into_value(), Slot::Answer(entry) if entry.grows_in(&self.log)));
             match by {
                 _ if !is_it => Op::Nop,
                 Some(kept) => Op::Put(kept),

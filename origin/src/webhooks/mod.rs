@@ -21,7 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::body::{Body, BodyError};
 use crate::config::{Scheme, Webhook};
-use crate::native::{HeaderFields, Incoming, Native};
+use crate::head::{HeaderFields, Incoming};
+use crate::native::Native;
 use signature::{Clock, Flaw};
 
 /// Bytes of all deliveries that are held at once, since a signature is over the whole of one.
