@@ -14,8 +14,8 @@ use contract::signature::{Key, Keys};
 use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, web_sys};
 
-use crate::filter::{Hit, Ruleset};
-use crate::{FieldsMut as _, Head as _, Host as _, pipeline};
+use crate::filter::{Hit, Outcome, Ruleset};
+use crate::{Exchange, FieldsMut as _, Head as _, Host as _, pipeline};
 
 /// Bytes of path and query: what the gateway allows by default.
 const MAX_TARGET: usize = 8 << 10;
@@ -35,8 +35,15 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
         Ok(mut exchange) => {
             let rules = rules()?;
-            let verdict =
-                runtime.standing(|standing| pipeline::filter(rules, &standing.rules, &mut exchange, &request, None));
+            let judge = |exchange: &mut Exchange| {
+                runtime.standing(|standing| pipeline::filter(rules, &standing.rules, exchange, &request, None))
+            };
+            let mut verdict = judge(&mut exchange);
+            if verdict.outcome != Outcome::Pass && runtime.standing(|standing| !standing.rules.is_empty()) {
+                // Perhaps by a rule that stands no more.
+                runtime.hear(&exchange).await;
+                verdict = judge(&mut exchange);
+            }
             let said = Said {
                 id: exchange.id.to_string(),
                 path: exchange.target.path().to_owned(),
