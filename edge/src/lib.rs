@@ -20,6 +20,7 @@ pub mod exchange;
 pub mod fetch;
 pub mod filter;
 pub mod following;
+pub mod headers;
 pub mod host;
 mod locate;
 pub mod onward;

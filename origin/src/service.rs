@@ -106,6 +106,7 @@ pub(crate) async fn serve(
     let wish = wish.map(|settings| (settings, compress::wish(&incoming.parts.headers)));
     (record.site, record.admitted) = (known, serves);
     let head_only = record.method == http::Method::HEAD;
+    let secure = incoming.secure;
 
     let sender = exchange.as_ref().ok().and_then(|exchange| gateway.webhooks.find(exchange.target.path()));
     let answer = match (exchange, sender) {
@@ -130,6 +131,11 @@ pub(crate) async fn serve(
             pipeline::refuse(&native, &refused)
         }
     };
+    let mut answer = answer;
+    if let Some(headers) = gateway.config.headers.as_ref().filter(|_| answer.status != StatusCode::SWITCHING_PROTOCOLS)
+    {
+        headers.apply(secure, &mut answer.fields);
+    }
     let mut response = Response::new(answer.body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = answer.fields.0;

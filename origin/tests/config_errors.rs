@@ -122,6 +122,10 @@ const CASES: &[(&str, &str)] = &[
         "limits that limit nothing",
         "{http}{site}[rate.a]\nburst = 0\nevery = \"1ms\"\npaths = [\"login\"]\nmethods = [\"post\"]\nhosts = [\"https://a\"]\nkey = \"a b\"\nkeep = 1\n[rate.B]\nburst = 1\nevery = \"2days\"\n",
     ),
+    (
+        "headers that cannot be",
+        "{http}{site}[headers]\nframes = \"ALL\"\nreferrer = \"a\\nb\"\nremove = [\"content-type\", \"a b\"]\n",
+    ),
     ("filter keys without [filter]", "{http}{site}filter_off = [\"/git/\"]\n"),
     (
         "a filter without sense",

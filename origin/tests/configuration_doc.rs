@@ -72,7 +72,9 @@ fn the_defaults_are_the_real_ones() {
             assert_eq!(parsed(&format!("{LEAST}[{section}]\n{key} = {value}\n")), parsed(LEAST), "{section}.{key}");
         }
     }
-    for (name, with) in [("compress", ""), ("state", ""), ("rate", ".a]\nburst = 1\nevery = \"1s\"\n#")] {
+    for (name, with) in
+        [("compress", ""), ("headers", ""), ("state", ""), ("rate", ".a]\nburst = 1\nevery = \"1s\"\n#")]
+    {
         for [key, default, ..] in documented[name].iter().filter(|[_, default, ..]| default.starts_with('`')) {
             let value = default.trim_matches('`');
             let section = format!("{LEAST}[{name}{with}]\n");

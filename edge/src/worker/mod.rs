@@ -15,6 +15,7 @@ use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, web_sys};
 
 use crate::filter::{Hit, Outcome, Ruleset};
+use crate::headers::Headers;
 use crate::{Exchange, FieldsMut as _, Head as _, Host as _, pipeline};
 
 /// Bytes of path and query: what the gateway allows by default.
@@ -31,10 +32,10 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     let runtime = host::Runtime { key: key(&env)?, limiter: glue::binding(&env, "LIMITER"), context };
     let (upload, request) = (request.body(), host::Request::new(&request));
     let started = runtime.now();
-    let method: Box<str> = request.method().into();
+    let (method, secure): (Box<str>, bool) = (request.method().into(), request.secure());
     let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
         Ok(mut exchange) => {
-            let rules = rules()?;
+            let rules = own()?.rules.as_ref();
             let judge = |exchange: &mut Exchange| {
                 runtime.standing(|standing| pipeline::filter(rules, &standing.rules, exchange, &request, None))
             };
@@ -63,6 +64,9 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
         }
     };
     answer.fields.remove("connection");
+    if let Some(headers) = own()?.headers.as_ref().filter(|_| answer.status != 101) {
+        headers.apply(secure, &mut answer.fields);
+    }
     // Each part is made by us or has been through the path rule, so none holds a quote, a backslash or a control byte.
     let filter = said.filter.as_ref().map(|hit| {
         let place = hit.place.map_or("", |place| place.as_str());
@@ -92,20 +96,32 @@ struct Said {
     filter: Option<Hit>,
 }
 
-/// The filter's rules, read once an instance; `None` where there is no filter.
-fn rules() -> Result<Option<&'static Ruleset>, JsValue> {
-    static RULES: OnceLock<Option<Ruleset>> = OnceLock::new();
-    let rules = match RULES.get() {
-        Some(rules) => rules,
-        None => {
-            let text = glue::rules();
-            // Unbuilt, as in a test of the modules alone, there are none either.
-            let lines = Some(&*text).filter(|text| !text.is_empty() && !text.starts_with('@'));
-            let rules = lines.map(Ruleset::parse).transpose().map_err(|e| JsValue::from(format!("the rules: {e}")))?;
-            RULES.get_or_init(|| rules)
-        }
-    };
-    Ok(rules.as_ref())
+/// What the build has put in: the filter's rules and what is done with answers' fields, where there are any.
+#[derive(Default)]
+struct Own {
+    rules: Option<Ruleset>,
+    headers: Option<Headers>,
+}
+
+/// Read once an instance.
+fn own() -> Result<&'static Own, JsValue> {
+    static OWN: OnceLock<Own> = OnceLock::new();
+    if let Some(own) = OWN.get() {
+        return Ok(own);
+    }
+    let text = glue::rules();
+    // Unbuilt, as in a test of the modules alone, there is nothing.
+    let mut lines = Some(&*text).filter(|text| !text.is_empty() && !text.starts_with('@')).unwrap_or_default();
+    let mut own = Own::default();
+    if let Some((first, rest)) = lines.split_once('\n')
+        && let Some(headers) = Headers::parse(first)
+    {
+        (own.headers, lines) = (Some(headers), rest);
+    }
+    if !lines.is_empty() {
+        own.rules = Some(Ruleset::parse(lines).map_err(|e| JsValue::from(format!("the rules: {e}")))?);
+    }
+    Ok(OWN.get_or_init(|| own))
 }
 
 /// The key that signs, read once an instance.

@@ -12,7 +12,7 @@ use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Liste
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
-use super::{Config, Fault, Rate, Webhook, Written, acme, app, bucket, cloudflare, filter, rate, webhook};
+use super::{Config, Fault, Rate, Webhook, Written, acme, app, bucket, cloudflare, filter, headers, rate, webhook};
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
 const SOCKET_PATH: usize = 107;
@@ -44,6 +44,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         limits: &file.limits,
         timeouts: &file.timeouts,
     };
+    let headers = file.headers.as_ref().map(|section| headers::check(section, &mut faults));
     let rules = filter::check(file.filter.as_ref(), &file.site, &mut faults);
     let sites = sites(file.site, &given, &mut faults);
     let acme = acme::check(file.acme, &mut faults).filter(|_| sites.iter().any(|site| site.acme_ask.is_some()));
@@ -70,6 +71,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         admin,
         cloudflare,
         filter: rules.map(Arc::new),
+        headers,
         state: file.state,
         cache: file.cache,
         compress: file.compress,

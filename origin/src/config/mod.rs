@@ -10,6 +10,7 @@ mod changes;
 mod check;
 mod cloudflare;
 mod filter;
+mod headers;
 mod rate;
 mod section;
 mod site;
@@ -25,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use edge::filter::Ruleset;
+use edge::headers::Headers;
 
 pub use acme::Acme;
 pub use app::{App, Check, Protocol, Upstream};
@@ -60,6 +62,8 @@ pub struct Config {
     pub state: Option<State>,
     /// The request filter's rules, where there is one.
     pub filter: Option<Arc<Ruleset>>,
+    /// What is added to answers and removed from them, where anything is.
+    pub headers: Option<Headers>,
     /// The cache.
     pub cache: Cache,
     /// Content codings, where wanted.
@@ -139,7 +143,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     Ok(config)
 }
 
-/// The rules of a configuration's `[filter]`, in lines, as the Worker gets them; `None` where there is no filter. Nothing else is checked: the
+/// The rules of a configuration's `[filter]` and its `[headers]`, in lines, as the Worker gets them; `None` where there are neither. Nothing else is checked: the
 /// files that the configuration names are the server's. Only the file of rules may lie beside it.
 pub fn edge_rules(file: &Path) -> Result<Option<String>, ConfigError> {
     let name = file.display().to_string();
@@ -155,12 +159,18 @@ pub fn edge_rules(file: &Path) -> Result<Option<String>, ConfigError> {
     }
     let mut faults = Vec::new();
     let rules = filter::check(read.filter.as_ref(), &read.site, &mut faults);
-    if faults.is_empty() { Ok(rules.map(|rules| rules.to_string())) } else { Err(failed(faults)) }
+    let headers = read.headers.map(|section| headers::check(&section, &mut faults).to_string());
+    if !faults.is_empty() {
+        return Err(failed(faults));
+    }
+    let both = [headers, rules.map(|rules| rules.to_string())];
+    Ok(both.iter().any(Option::is_some).then(|| both.into_iter().flatten().collect()))
 }
 
 /// The zone's custom rules that go with a configuration's `[filter]`, as Cloudflare's API takes them. Nothing else is checked.
 pub fn zone_rules(file: &Path) -> Result<String, ConfigError> {
-    let rules = edge_rules(file)?.and_then(|lines| Ruleset::parse(&lines).ok());
+    let lines = edge_rules(file)?;
+    let rules = lines.and_then(|lines| Ruleset::parse(lines.get(lines.find("filter")?..)?).ok());
     let none = || ConfigError {
         file: file.display().to_string(),
         faults: vec![Fault::new("filter", "is not there: the zone's rules are those of the filter")],

@@ -12,6 +12,7 @@ use super::acme::AcmeSection;
 use super::bucket::BucketSection;
 use super::cloudflare::CloudflareSection;
 use super::filter::FilterSection;
+use super::headers::HeadersSection;
 use super::rate::RateSection;
 use super::site::SiteSection;
 use super::token::Token;
@@ -32,6 +33,7 @@ pub(super) struct File {
     pub(super) cloudflare: Option<CloudflareSection>,
     pub(super) state: Option<State>,
     pub(super) filter: Option<FilterSection>,
+    pub(super) headers: Option<HeadersSection>,
     #[serde(default)]
     pub(super) cache: Cache,
     pub(super) compress: Option<Compress>,

@@ -22,6 +22,7 @@ mod conformance;
 mod errors;
 mod files;
 mod filter;
+mod headers;
 mod health;
 mod http1;
 mod http2;
@@ -43,6 +44,7 @@ fn main() -> std::process::ExitCode {
         paths::CASES,
         poisoning::CASES,
         filter::CASES,
+        headers::CASES,
         cache::CASES,
         purge::CASES,
         maintenance::CASES,

@@ -1,6 +1,7 @@
 //! A running site: one stack, with a client that does nothing by itself.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
@@ -44,16 +45,21 @@ pub(crate) fn client() -> reqwest::ClientBuilder {
 impl Site {
     /// Starts a stack of its own.
     pub(crate) async fn start(host: Host) -> Result<Self, String> {
-        Self::start_limited(host, None).await
+        Self::start_with(host, None, None).await
     }
 
     /// The same, where the Worker lets one client bring so many requests a minute to the gateway.
     pub(crate) async fn start_limited(host: Host, limit: Option<u32>) -> Result<Self, String> {
+        Self::start_with(host, limit, None).await
+    }
+
+    /// The same, with more of the gateway's configuration.
+    pub(crate) async fn start_with(host: Host, limit: Option<u32>, config: Option<PathBuf>) -> Result<Self, String> {
         let edge = match host {
             Host::Native => Edge::Native,
             Host::Worker => Edge::Worker,
         };
-        let options = Options { edge, app: None, config: None, limit, ports: Ports::default() };
+        let options = Options { edge, app: None, config, limit, ports: Ports::default() };
         let stack = Stack::start(options, Listeners::default(), &|line| eprintln!("{line}")).await?;
         let client = client().build().map_err(|e| e.to_string())?;
         Ok(Self { host, stack, client })
