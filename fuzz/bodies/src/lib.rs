@@ -3,6 +3,7 @@
 
 mod cache;
 mod contract;
+mod edge;
 
 /// What a target does with its bytes. It panics where it finds something.
 pub type Body = fn(&[u8]);
@@ -22,6 +23,9 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("facts", contract::facts),
     ("news", contract::news),
     ("traceparent", contract::traceparent),
+    ("rules", edge::rules),
+    ("standing", edge::standing),
+    ("look", edge::look_at),
 ];
 
 /// Runs a target's body.
