@@ -122,7 +122,8 @@ impl<I> Guard<I> {
 
     /// Takes back what was read and has not been used.
     pub(crate) fn give_back(&mut self, bytes: Bytes) {
-        self.held = bytes;
+        // A copy, most often of nothing: hyper's whole buffer would stay with its own, which ends here.
+        self.held = Bytes::copy_from_slice(&bytes);
     }
 
     /// Marks the connection as in use until all is written.
