@@ -130,7 +130,8 @@ impl Reader {
                 let help = self.wrangler(&["secret", "put", "--help"]);
                 assert!(help.contains("wrangler secret put <key>"), "{help}");
             }
-            ["STATIC_DIR=/path/to/static", "npx", "wrangler", "deploy"] => {
+            ["GATEWAY_CONFIG=/path/to/origin.toml", "STATIC_DIR=/path/to/static", "npx", "wrangler", "deploy"] => {
+                assert!(self.text("tests/stack/src/bin/build-worker.rs").contains("\"GATEWAY_CONFIG\""));
                 assert!(self.text("tests/stack/src/bin/build-worker.rs").contains("\"STATIC_DIR\""));
                 let toolchain = self.toolchain();
                 let progress = |line: &str| eprintln!("{line}");
