@@ -9,6 +9,18 @@ pub fn wants_json(accept: Option<&str>, path: &str) -> bool {
     if path.starts_with("/api/") {
         return true;
     }
+    let (html, json) = weights(accept);
+    html == 0 || json > html
+}
+
+/// Whether `Accept` names JSON, and likes it better than a page: what sends `*/*` alone gets what everyone gets.
+pub fn names_json(accept: Option<&str>) -> bool {
+    let (html, json) = weights(accept);
+    json > html
+}
+
+/// How much `Accept` likes `text/html` and JSON by their names.
+fn weights(accept: Option<&str>) -> (u16, u16) {
     let (mut html, mut json) = (0, 0);
     for member in accept.unwrap_or_default().split(',') {
         let (range, parameters) = member.split_once(';').unwrap_or((member, ""));
@@ -19,7 +31,7 @@ pub fn wants_json(accept: Option<&str>, path: &str) -> bool {
             json = json.max(weight(parameters));
         }
     }
-    html == 0 || json > html
+    (html, json)
 }
 
 /// `application/json`, or a type with its suffix (RFC 6839 3.1).
@@ -63,8 +75,21 @@ mod tests {
             "application/json;q=0.1, text/html;q=0.101",
             "*/*, text/html;q=0.001",
         ] {
-            assert!(!wants_json(Some(accept), "/"), "{accept}");
+            assert!(!wants_json(Some(accept), "/") && !names_json(Some(accept)), "{accept}");
         }
+    }
+
+    #[test]
+    fn who_names_json() {
+        for accept in
+            ["application/json", "application/json, */*;q=0.1", "text/html;q=0.5, application/problem+json;q=0.6"]
+        {
+            assert!(names_json(Some(accept)), "{accept}");
+        }
+        for accept in ["", "*/*", "application/*", "image/avif,*/*;q=0.8", "application/json;q=0"] {
+            assert!(!names_json(Some(accept)), "{accept}");
+        }
+        assert!(!names_json(None));
     }
 
     #[test]

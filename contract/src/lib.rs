@@ -43,7 +43,7 @@ pub mod trace;
 /// Where the site says how it is. It answers also while the rest of the site is closed.
 pub const HEALTH: &str = "/api/health";
 
-pub use accept::wants_json;
+pub use accept::{names_json, wants_json};
 pub use facts::{Country, EdgeFacts};
 pub use problem::Problem;
 pub use request_id::RequestId;

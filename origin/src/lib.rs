@@ -26,6 +26,7 @@ mod filtering;
 pub mod flights;
 mod forwarded;
 pub mod gateway;
+mod hand_off;
 pub mod handover;
 mod head;
 pub mod health;

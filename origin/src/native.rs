@@ -10,9 +10,9 @@ use cache::purge::{Scope, Verdict};
 use cache::range::ByteRange;
 use cache::{Fields as _, Kept, Key, Mark, Meta, Settings, Store, Timestamp};
 use contract::Problem;
-use edge::{Answer, Conditions, Errand, Exchange, Fetched, FieldsMut, Host, Standing, fetch};
+use edge::{Answer, Conditions, Errand, Exchange, Fetched, Host, Standing, fetch};
 use http::header::{CONNECTION, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 
 use crate::body::Body;
 use crate::config::{HealthOwner, Site};
@@ -21,7 +21,7 @@ use crate::gateway::{Core, Gateway};
 use crate::head::{HeaderFields, Incoming};
 use crate::store::{Entry, Slot};
 use crate::trust::Trusted;
-use crate::{assets, collapse, forwarded, health, storage, upgrade, upstream};
+use crate::{assets, collapse, forwarded, hand_off, health, upgrade, upstream};
 
 /// How long an app may take to answer where a stored answer may stand in: so long somebody looks at nothing.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
@@ -155,7 +155,6 @@ impl Host for Native {
         let Incoming { parts, authority, .. } = incoming;
         let mut request = Request::from_parts(parts, upload.unwrap_or_else(Body::empty));
         condition(request.headers_mut(), conditions)?;
-        let read = if *request.method() == Method::HEAD { storage::Read::Head } else { storage::Read::Get };
         let upgrade = upgrade::is_wanted(&request).then(|| hyper::upgrade::on(&mut request));
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
         let timeouts = &self.site().timeouts;
@@ -173,10 +172,10 @@ impl Host for Native {
             return Ok(upgrade::switch(&self.core, response, upgrade, Arc::clone(&self.connection.place)));
         }
         let (mut parts, body) = response.into_parts();
-        let handoff = parts.headers.get(&forwarded::HANDOFF).cloned();
+        let handed_off = hand_off::take(&mut parts.headers);
         forwarded::keep_the_apps(&mut parts.headers);
-        if let Some(handoff) = handoff {
-            return self.hand_off(&handoff, read, parts.headers);
+        if let Some(handed_off) = handed_off {
+            return hand_off::check(&self.gateway().config.buckets, handed_off?, parts.headers, self.now().as_secs());
         }
         let fields = HeaderFields(parts.headers);
         // Without an end, and its client comes back when it ends.
@@ -247,29 +246,6 @@ impl Native {
         *onward.uri_mut() = target(parts.uri, exchange)?;
         *onward.headers_mut() = headers;
         Ok(onward)
-    }
-
-    /// Turns the app's hand-off into a redirect to the bucket.
-    fn hand_off(
-        &self,
-        handoff: &HeaderValue,
-        read: storage::Read,
-        mut headers: HeaderMap,
-    ) -> Result<Answer<HeaderFields, Body>, Problem> {
-        let value = handoff.to_str().map_err(|_| Problem::HandoffRefused)?;
-        let url =
-            storage::resolve(&self.gateway().config.buckets, value, read, self.now().as_secs()).map_err(|error| {
-                tracing::error!(%error, "the app's hand-off is refused");
-                Problem::HandoffRefused
-            })?;
-        for name in ["content-length", "content-type", "content-encoding", "etag", "last-modified"] {
-            headers.remove(name);
-        }
-        let mut fields = HeaderFields(headers);
-        fields.set("location", &url);
-        // The URL is a key to the object for as long as it lasts: it is this client's only.
-        fields.set("cache-control", "private, no-store");
-        Ok(Answer { status: 302, fields, body: Body::empty() })
     }
 }
 

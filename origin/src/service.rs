@@ -10,7 +10,7 @@ use cache::Phase;
 use contract::{Problem, RequestId, Target, client, header, news, wants_json};
 use edge::exchange::Refused;
 use edge::{Exchange, Head as _, Visitor, page, pipeline};
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
 use crate::access::Record;
@@ -21,7 +21,7 @@ use crate::head::{HeaderFields, Incoming};
 use crate::limits::rate::Asked;
 use crate::native::Native;
 use crate::trust::{self, Distrust, Peer, Trusted};
-use crate::{compress, filtering, forwarded, panics, webhooks, websocket};
+use crate::{compress, filtering, forwarded, hand_off, panics, webhooks, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -107,6 +107,8 @@ pub(crate) async fn serve(
     (record.site, record.admitted) = (known, serves);
     let head_only = record.method == http::Method::HEAD;
     let secure = incoming.secure;
+    let json = exchange.as_ref().map_or_else(|r| r.json, |e| e.json);
+    let accept = incoming.parts.headers.get(ACCEPT).cloned();
 
     let sender = exchange.as_ref().ok().and_then(|exchange| gateway.webhooks.find(exchange.target.path()));
     let answer = match (exchange, sender) {
@@ -131,7 +133,11 @@ pub(crate) async fn serve(
             pipeline::refuse(&native, &refused)
         }
     };
-    let mut answer = answer;
+    let mut answer = hand_off::carry_out(&native, answer, head_only, accept.as_ref()).unwrap_or_else(|problem| {
+        // It was good when it was stored.
+        record.reason = problem.as_str();
+        pipeline::refuse(&native, &Refused { problem, id, json })
+    });
     if let Some(headers) = gateway.config.headers.as_ref().filter(|_| answer.status != StatusCode::SWITCHING_PROTOCOLS)
     {
         headers.apply(secure, &mut answer.fields);

@@ -194,6 +194,19 @@ const CASES: &[(&str, &str)] = &[
         "a URL that lasts no second",
         "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nexpiry = \"20ms\"\ncredentials_file = \"DIR/bucket.key\"\n",
     ),
+    (
+        "a URL that may last less than it does",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nexpiry_max = \"1m\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "what a bucket takes",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nprefixes = [\"/ota\", \"a/../b\"]\ntypes = [\"*/*\", \"audio\", \"a/b; c=d\"]\n\
+         upload_max = \"6GiB\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "the reading key as the writing one",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\ncredentials_file = \"DIR/bucket.key\"\nwrite_credentials_file = \"DIR/bucket.key\"\n",
+    ),
     ("no credentials", "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\n"),
     (
         "credentials file missing",

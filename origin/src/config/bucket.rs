@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
-use super::value::Span;
+use super::value::{Size, Span};
+use crate::storage::{Place, Signer, key, media};
 
 /// A bucket as written.
 #[derive(Debug, Deserialize, Serialize)]
@@ -16,7 +18,13 @@ pub(super) struct BucketSection {
     url: String,
     region: Option<String>,
     credentials_file: Option<PathBuf>,
+    write_credentials_file: Option<PathBuf>,
     expiry: Option<Span>,
+    expiry_max: Option<Span>,
+    #[serde(default)]
+    prefixes: Vec<String>,
+    types: Option<Vec<String>>,
+    upload_max: Option<Size>,
 }
 
 /// A bucket.
@@ -24,18 +32,20 @@ pub(super) struct BucketSection {
 pub struct Bucket {
     /// Its role, the name by which the app's hand-offs call it.
     pub role: String,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// Host and port of its endpoint.
-    pub host: String,
-    /// What stands before an object's key: empty, or `/bucket` in path style.
-    pub prefix: String,
-    /// The region in the signature's scope.
-    pub region: String,
-    /// How long a URL works, in seconds, 1 to 604,800.
+    /// How long a URL works where nothing is said, in seconds, 1 to 604,800.
     pub expiry: u64,
-    /// The key that signs.
-    pub credentials: Credentials,
+    /// The longest that one may be asked to work.
+    pub expiry_max: u64,
+    /// Under which prefixes its keys are; empty for any.
+    pub prefixes: Vec<String>,
+    /// The content types that it takes and gives, as `type/subtype` or `type/*`.
+    pub types: Vec<String>,
+    /// The longest upload, in bytes.
+    pub upload_max: u64,
+    /// The key that signs for reading, and forms.
+    pub reader: Arc<Signer>,
+    /// The key that can't read, which signs PUT.
+    pub writer: Option<Arc<Signer>>,
 }
 
 /// An access key. The secret never shows.
@@ -58,6 +68,9 @@ const DEFAULT_EXPIRY: Duration = Duration::from_secs(900);
 
 /// The most that S3 accepts: seven days.
 const MAX_EXPIRY: u64 = 604_800;
+
+/// The most that S3 takes in one upload or part: 5 GiB.
+const LARGEST_UPLOAD: u64 = 5 << 30;
 
 pub(super) fn check(role: &str, section: BucketSection, faults: &mut Vec<Fault>) -> Option<Bucket> {
     let before = faults.len();
@@ -82,32 +95,65 @@ pub(super) fn check(role: &str, section: BucketSection, faults: &mut Vec<Fault>)
             ),
         );
     }
-    let lasts = section.expiry.map_or(DEFAULT_EXPIRY, |e| e.0);
-    let expiry = lasts.as_secs();
-    if expiry == 0 || expiry > MAX_EXPIRY {
-        let lasts = humantime::format_duration(lasts);
-        fault(".expiry", format!("{lasts} is out of range: a presigned URL lasts 1 s to 7 days, as in \"15m\""));
-    }
-    let credentials = match read_credentials(role, section.credentials_file.as_deref()) {
-        Ok(credentials) => Some(credentials),
-        Err(what) => {
-            fault(".credentials_file", what);
-            None
+    let expiry = section.expiry.map_or(DEFAULT_EXPIRY, |e| e.0);
+    let expiry_max = section.expiry_max.map_or(expiry, |e| e.0);
+    for (key, lasts) in [(".expiry", expiry), (".expiry_max", expiry_max)] {
+        if (lasts.as_secs() == 0 || lasts.as_secs() > MAX_EXPIRY) && (key == ".expiry" || section.expiry_max.is_some())
+        {
+            let lasts = humantime::format_duration(lasts);
+            fault(key, format!("{lasts} is out of range: a presigned URL lasts 1 s to 7 days, as in \"15m\""));
         }
-    };
+    }
+    if expiry_max < expiry {
+        let (most, usual) = (humantime::format_duration(expiry_max), humantime::format_duration(expiry));
+        fault(".expiry_max", format!("{most} is less than `expiry`, {usual}: it is the most that the app may ask for"));
+    }
+    for (n, prefix) in section.prefixes.iter().enumerate() {
+        if let Err(what) = key::check(prefix) {
+            fault(
+                &format!(".prefixes[{n}]"),
+                format!("`{}` {what}: write one as in \"users/\"", prefix.escape_default()),
+            );
+        }
+    }
+    let types = section.types.unwrap_or_else(|| media::DEFAULT_TYPES.map(String::from).to_vec());
+    for (n, kind) in types.iter().enumerate() {
+        if !media::is_content_type(&kind.replace("/*", "/any")) || kind.contains(';') {
+            fault(
+                &format!(".types[{n}]"),
+                format!("`{}` is no content type: write \"audio/*\" or \"audio/wav\"", kind.escape_default()),
+            );
+        }
+    }
+    let upload_max = section.upload_max.map_or(LARGEST_UPLOAD, |size| size.0);
+    if upload_max == 0 || upload_max > LARGEST_UPLOAD {
+        fault(".upload_max", "is out of range: S3 takes 1 B to 5 GiB in one upload, as in \"200MiB\"".to_owned());
+    }
+    let mut credentials = |key: &str, read: Result<Credentials, String>| read.map_err(|what| fault(key, what)).ok();
+    let reads = credentials(".credentials_file", read_credentials(role, section.credentials_file.as_deref()));
+    let writes = section.write_credentials_file.as_deref();
+    let writes = writes.and_then(|file| credentials(".write_credentials_file", read_credentials(role, Some(file))));
+    if let (Some(reads), Some(writes)) = (&reads, &writes)
+        && reads.id == writes.id
+    {
+        let what = "holds the same key as `credentials_file`: name one that can write and can't read";
+        fault(".write_credentials_file", what.to_owned());
+    }
     let region = section.region.unwrap_or_else(|| guess_region(host));
     if faults.len() > before {
         return None;
     }
     let prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
+    let place = Place { scheme, host: host.to_owned(), prefix, region };
     Some(Bucket {
         role: role.to_owned(),
-        scheme,
-        host: host.to_owned(),
-        prefix,
-        region,
-        expiry,
-        credentials: credentials?,
+        expiry: expiry.as_secs(),
+        expiry_max: expiry_max.as_secs(),
+        prefixes: section.prefixes,
+        types,
+        upload_max,
+        writer: writes.map(|key| Arc::new(Signer::new(place.clone(), key))),
+        reader: Arc::new(Signer::new(place, reads?)),
     })
 }
 

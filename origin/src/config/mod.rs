@@ -202,3 +202,22 @@ fn syntax(error: &toml::de::Error) -> String {
         None => message,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Bucket, parse};
+
+    /// The bucket `files` in path style at AWS's example host, with these further keys.
+    pub(crate) fn bucket(keys: &str) -> Bucket {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let file = folder.path().join("key");
+        std::fs::write(&file, "READER:0123456789abcdef0123456789abcdef").expect("written");
+        std::fs::write(folder.path().join("writer"), "WRITER:fedcba9876543210fedcba9876543210").expect("written");
+        let keys = keys.replace("WRITER", &folder.path().join("writer").display().to_string());
+        let text = format!(
+            "listen.http = [\"127.0.0.1:0\"]\n[[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"\n\
+             [bucket.files]\nurl = \"https://s3.example/files\"\ncredentials_file = {file:?}\n{keys}"
+        );
+        parse(&text).unwrap_or_else(|faults| panic!("{faults:?}")).buckets.remove(0)
+    }
+}

@@ -98,10 +98,14 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
         }
     }
     let Some(Value::Table(tables)) = sections.get_mut("bucket") else { return };
-    for Bucket { role, region, expiry, .. } in &config.buckets {
+    for Bucket { role, reader, expiry, expiry_max, types, upload_max, .. } in &config.buckets {
         if let Some(Value::Table(section)) = tables.get_mut(role) {
-            default(section, "region", region.as_str());
+            default(section, "region", reader.place().region.as_str());
             default(section, "expiry", seconds(*expiry));
+            default(section, "expiry_max", seconds(*expiry_max));
+            default(section, "prefixes", Value::Array(Vec::new()));
+            default(section, "types", types.clone());
+            default(section, "upload_max", Value::try_from(Size(*upload_max)).unwrap_or_else(|_| Value::from("")));
         }
     }
 }
