@@ -14,6 +14,7 @@ pub mod load;
 pub mod open_loop;
 pub mod process;
 pub mod report;
+pub mod rgw;
 pub mod stack;
 pub mod toolchain;
 pub mod workerd;

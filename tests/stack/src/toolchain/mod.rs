@@ -8,6 +8,7 @@
 mod assets;
 mod caddy;
 mod cargo_programs;
+pub mod ceph;
 mod chromium;
 mod command;
 mod debian;

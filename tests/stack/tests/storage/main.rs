@@ -1,0 +1,75 @@
+//! What the gateway signs, at real servers: Ceph RGW 16.2, the newest Ceph that Debian has, and the embedded one. One suite; what differs is
+//! configuration. Where a server itself differs, `Server` says so.
+
+mod abuse;
+mod forms;
+mod parts;
+mod reading;
+mod server;
+mod uploads;
+
+use std::time::Instant;
+
+use server::{Kind, Server};
+use stack::toolchain::ceph::Generation;
+
+/// Runs every case, one after the other, and says all that failed.
+macro_rules! cases {
+    ($server:expr, $($case:path,)*) => {{
+        let mut failed = Vec::new();
+        $(
+            let began = Instant::now();
+            let server = std::sync::Arc::clone(&$server);
+            let done = tokio::spawn(async move { $case(&server).await }).await;
+            println!("{:?}: {} … {} in {:?}", $server.kind, stringify!($case), if done.is_ok() { "ok" } else { "FAILED" }, began.elapsed());
+            if done.is_err() {
+                failed.push(stringify!($case));
+            }
+        )*
+        assert!(failed.is_empty(), "{:?}: {failed:?}", $server.kind);
+    }};
+}
+
+fn suite(kind: Kind) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let Some(server) = Server::start(kind).await else { return };
+        let server = std::sync::Arc::new(server);
+        cases![
+            server,
+            reading::by_get_and_head,
+            reading::ranges,
+            reading::what_the_storage_is_told_to_say,
+            reading::one_version,
+            reading::nothing_else_is_allowed,
+            reading::not_after_its_time,
+            uploads::what_was_signed_and_nothing_else,
+            uploads::a_bound_body,
+            uploads::what_runs_is_stored_as_an_attachment,
+            uploads::not_after_its_time,
+            parts::a_whole_in_parts,
+            parts::what_was_signed_and_nothing_else,
+            forms::what_was_signed_and_nothing_else,
+            forms::not_after_its_time,
+            abuse::the_writing_key_reads_nothing,
+            abuse::copies,
+            abuse::public_objects,
+        ];
+    });
+}
+
+#[test]
+fn embedded() {
+    suite(Kind::Embedded);
+}
+
+#[test]
+fn ceph_old() {
+    suite(Kind::Ceph(Generation::Old));
+}
+
+#[test]
+fn ceph_new() {
+    suite(Kind::Ceph(Generation::New));
+}
