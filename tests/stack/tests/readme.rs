@@ -135,7 +135,10 @@ impl Reader {
                 assert!(self.text("tests/stack/src/bin/build-worker.rs").contains("\"STATIC_DIR\""));
                 let toolchain = self.toolchain();
                 let progress = |line: &str| eprintln!("{line}");
-                toolchain.build(&Worker::edge(&self.root), &progress).unwrap();
+                let bundle = toolchain.build(&Worker::edge(&self.root), &progress).unwrap();
+                let rules = origin::config::edge_rules(&self.root.join("deploy/origin.example.toml")).unwrap();
+                assert!(rules.as_ref().is_some_and(|rules| rules.contains("filter ")));
+                bundle.with_rules(rules.as_deref(), &self.root.join("build/edge")).unwrap();
                 stack::toolchain::publish(Some(Path::new(demo::STATIC_DIR)), &self.root.join("build/assets")).unwrap();
                 assert!(toolchain.dry_run(&progress).unwrap().gzipped_kib > 10.0);
             }
