@@ -191,6 +191,11 @@ async fn the_platforms_own_limit(_: &Site) {
     while !site.fetch(stored).await.head().contains("; hit; ttl=") {
         assert!(Instant::now() < until);
     }
+    // The platform's minutes are the clock's: all of it in one of them.
+    let second = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() % 60;
+    if second > 45 {
+        tokio::time::sleep(Duration::from_secs(61 - second)).await;
+    }
     let mut statuses = Vec::new();
     for n in 0..12 {
         statuses.push(send(site.get("/echo").header("cf-connecting-ip", format!("2001:db8::{n}"))).await.status);
