@@ -279,7 +279,7 @@ mod tests {
         let out = folder.join("out");
         let made = bundle.with_rules(Some("rule \"a\"\n"), &out).unwrap();
         assert_eq!(fs::read_to_string(out.join("index.js")).unwrap(), "f=()=>\"rule \\\"a\\\"\\n\";");
-        assert_eq!((made.folder, made.javascript_bytes), (out.clone(), 22));
+        assert_eq!((made.folder, made.javascript_bytes), (out.clone(), 21));
         bundle.with_rules(None, &out).unwrap();
         assert_eq!(fs::read_to_string(out.join("index.js")).unwrap(), "f=()=>\"\";");
         script("f=1");

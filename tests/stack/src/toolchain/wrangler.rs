@@ -128,7 +128,7 @@ mod tests {
     fn a_dry_run_changes_only_where_things_are() {
         let shipped = read(&Toolchain::workspace().join("wrangler.toml")).unwrap();
         let config: toml::Table = without_build(&shipped).parse().unwrap();
-        assert_eq!(config["main"].as_str(), Some("worker/index.js"));
+        assert_eq!(config["main"].as_str(), Some("edge/index.js"));
         assert_eq!(config["assets"]["directory"].as_str(), Some("assets"));
         let same = shipped.iter().filter(|(key, value)| config.get(*key) == Some(*value)).count();
         assert_eq!((same, config.len()), (shipped.len() - 3, shipped.len() - 1));
