@@ -202,7 +202,9 @@ async fn answer(
         method: &incoming.parts.method,
         headers: &incoming.parts.headers,
         // Behind a Cloudflare that is not ours, a creator's own, stand many fans.
-        shared: native.trusted == Trusted::Direct && gateway.ranges.contain(exchange.visitor.client),
+        shared: !gateway.rates.is_empty()
+            && native.trusted == Trusted::Direct
+            && gateway.ranges.contain(exchange.visitor.client),
     });
     if let Some(counted) = counted.as_ref().filter(|counted| counted.wait.is_some()) {
         let problem = Problem::RateLimited;

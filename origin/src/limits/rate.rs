@@ -122,6 +122,11 @@ impl<C: Clock + Clone> Rates<C> {
         (!verdict.left.is_empty()).then_some(verdict)
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// How many requests each has refused.
     pub(crate) fn refused(&self) -> impl Iterator<Item = (&str, u64)> {
         self.all.iter().map(|limit| (limit.rate.name.as_str(), limit.refused.load(Ordering::Relaxed)))
