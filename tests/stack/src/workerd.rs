@@ -158,14 +158,16 @@ impl Workerd {
         let keep = {
             let (lines, on_line) = (Arc::clone(&lines), Mutex::new(options.on_line));
             move |line: Line| {
-                if let Some(on_line) = &*locked(&on_line) {
-                    on_line(&line);
-                }
+                // Kept first: whoever is told of a line finds it in `lines`.
                 let mut lines = locked(&lines);
                 if lines.len() == KEPT {
                     lines.pop_front();
                 }
-                lines.push_back(line);
+                lines.push_back(line.clone());
+                drop(lines);
+                if let Some(on_line) = &*locked(&on_line) {
+                    on_line(&line);
+                }
             }
         };
         let keep = Arc::new(keep);
