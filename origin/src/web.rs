@@ -38,24 +38,7 @@ pub(crate) struct Client(TlsConnector);
 impl Client {
     /// Trusts the authorities in `ca`, else the system's. The error says which file would be needed.
     pub(crate) fn new(ca: Option<&Path>) -> Result<Self, String> {
-        let bundle = || BUNDLES.iter().map(PathBuf::from).find(|path| path.exists());
-        let path = ca.map(Path::to_owned).or_else(bundle).ok_or_else(|| {
-            "this system has no bundle of authorities: install ca-certificates, or name a PEM file".to_owned()
-        })?;
-        let said = |e: &dyn std::fmt::Display| format!("`{}` is not a PEM file with certificates: {e}", path.display());
-        let all = CertificateDer::pem_file_iter(&path).map_err(|e| said(&e))?;
-        let all = all.collect::<Result<Vec<_>, _>>().map_err(|e| said(&e))?;
-        let mut roots = RootCertStore::empty();
-        // A system's bundle may hold some that are of no use here.
-        if roots.add_parsable_certificates(all).0 == 0 {
-            return Err(said(&"there is none"));
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self(TlsConnector::from(Arc::new(trusting(ca)?))))
     }
 
     /// Sends a request to its `https` URL, and reads the whole answer.
@@ -84,6 +67,26 @@ impl Client {
         let tcp = TcpStream::connect((host, authority.port_u16().unwrap_or(443))).await?;
         say(self.0.connect(name, tcp).await?, request).await
     }
+}
+
+/// TLS that trusts the authorities in `ca`, else the system's. The error says which file would be needed.
+pub(crate) fn trusting(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let bundle = || BUNDLES.iter().map(PathBuf::from).find(|path| path.exists());
+    let path = ca.map(Path::to_owned).or_else(bundle).ok_or_else(|| {
+        "this system has no bundle of authorities: install ca-certificates, or name a PEM file".to_owned()
+    })?;
+    let said = |e: &dyn std::fmt::Display| format!("`{}` is not a PEM file with certificates: {e}", path.display());
+    let all = CertificateDer::pem_file_iter(&path).map_err(|e| said(&e))?;
+    let all = all.collect::<Result<Vec<_>, _>>().map_err(|e| said(&e))?;
+    let mut roots = RootCertStore::empty();
+    // A system's bundle may hold some that are of no use here.
+    if roots.add_parsable_certificates(all).0 == 0 {
+        return Err(said(&"there is none"));
+    }
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())
+        .map(|config| config.with_root_certificates(roots).with_no_client_auth())
 }
 
 async fn say<I, B>(stream: I, mut request: Request<B>) -> Result<Response<Bytes>, Error>

@@ -170,6 +170,7 @@ const CASES: &[(&str, &str)] = &[
     ("window too long", "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nwindow = \"6m\"\n"),
     ("window under a second", "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nwindow = \"500ms\"\n"),
     ("too much skew", "{http}{site}[edge]\nkeys_file = \"DIR/edge.keys\"\nskew = \"2m\"\n"),
+    ("calls to storage out of range", "{http}{site}[storage]\nat_once = 257\nrate = 0\nattempt = \"31s\"\n"),
     (
         "a bucket's role",
         "{http}{site}[bucket.User_Files]\nurl = \"https://a.example\"\ncredentials_file = \"DIR/bucket.key\"\n",

@@ -66,7 +66,7 @@ fn the_defaults_are_the_real_ones() {
     const LEAST: &str = "listen.http = [\"127.0.0.1:0\"]\n[[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"\n";
     let parsed = |text: &str| format!("{:?}", origin::config::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")));
     let documented = documented();
-    for section in ["cache", "limits", "timeouts"] {
+    for section in ["cache", "limits", "storage", "timeouts"] {
         for [key, default, ..] in &documented[section] {
             let value = default.trim_matches('`');
             assert_eq!(parsed(&format!("{LEAST}[{section}]\n{key} = {value}\n")), parsed(LEAST), "{section}.{key}");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use contract::signature::{Keys, Window};
 use contract::target::{DEFAULT_MAX_LEN, Target};
 
-use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Listen, ListenSection, Timeouts};
+use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Listen, ListenSection, Storage, Timeouts};
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
@@ -59,6 +59,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
             faults.push(Fault::new(format!("webhook.{}.path", one.name), what));
         }
     }
+    storage(&file.storage, &mut faults);
     let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
     if !faults.is_empty() {
         return Err(faults);
@@ -81,6 +82,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         timeouts: file.timeouts,
         sites,
         buckets,
+        storage: file.storage,
         written: Written::default(),
     })
 }
@@ -127,6 +129,20 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
             .push(Fault::new("listen.redirect", "has nowhere to send clients: add a [tls] section, for listen.https"));
     }
     Listen { https, http: section.http, redirect: section.redirect, unix: section.unix, cores }
+}
+
+fn storage(storage: &Storage, faults: &mut Vec<Fault>) {
+    let Storage { at_once, rate, attempt, within } = storage;
+    if !(1..=256).contains(at_once) {
+        faults.push(Fault::new("storage.at_once", format!("{at_once} is out of range: write 1 to 256 calls")));
+    }
+    if *rate == 0 {
+        faults.push(Fault::new("storage.rate", "0 is out of range: write at least 1 call a second, as in 500"));
+    }
+    if attempt.0 > within.0 {
+        let what = "is longer than storage.within, which is for all tries of a call: write less, as in \"10s\"";
+        faults.push(Fault::new("storage.attempt", what));
+    }
 }
 
 fn admin(section: AdminSection, faults: &mut Vec<Fault>) -> Option<Admin> {

@@ -35,7 +35,7 @@ pub use changes::changes;
 pub use cloudflare::Cloudflare;
 pub use filter::read_rule;
 pub use rate::{Rate, RateKey};
-pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Timeouts, Tls};
+pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Storage, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use token::Token;
 pub use value::{AdminAddress, AppAddress, Size, Span};
@@ -80,6 +80,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// The buckets by role.
     pub buckets: Vec<Bucket>,
+    /// Bounds on our own calls to them.
+    pub storage: Storage,
     /// How it was written down.
     pub written: Written,
 }

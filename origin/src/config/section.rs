@@ -49,6 +49,8 @@ pub(super) struct File {
     pub(super) webhook: BTreeMap<String, WebhookSection>,
     #[serde(default)]
     pub(super) bucket: BTreeMap<String, BucketSection>,
+    #[serde(default)]
+    pub(super) storage: Storage,
 }
 
 /// `[listen]` as written.
@@ -253,5 +255,27 @@ impl Default for Timeouts {
             ejected: secs(10),
             drain: secs(30),
         }
+    }
+}
+
+/// `[storage]`: our own calls to object storage. Clients' go there without us.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// Calls at once, 1 to 256; a further one waits.
+    pub at_once: u32,
+    /// Calls a second, at least 1; a further one waits.
+    pub rate: u32,
+    /// For one try of a call.
+    pub attempt: Span,
+    /// For a call with all its tries and the pauses between them.
+    pub within: Span,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        // Hetzner allows an address 256 connections and 750 requests a second.
+        let secs = |s| Span(Duration::from_secs(s));
+        Self { at_once: 64, rate: 500, attempt: secs(10), within: secs(30) }
     }
 }

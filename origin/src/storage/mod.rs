@@ -1,20 +1,24 @@
 //! Object storage: the app decides who may read or write an object, the gateway signs the URL. File bytes go between bucket and client and never
 //! through here.
 
+mod client;
 mod download;
 mod handoff;
 pub mod key;
 pub mod media;
 mod policy;
 mod sigv4;
+mod transport;
 mod upload;
 
 use time::OffsetDateTime;
 
+pub use client::{Store, StoreError, Trouble};
 pub use download::{Download, Signed};
 pub use handoff::{Handoff, HandoffError, Redirect};
 pub use policy::Form;
 pub use sigv4::{Permit, Place, Signer};
+pub use transport::Transport;
 pub use upload::{Part, Put, Upload};
 
 use crate::config::Bucket;

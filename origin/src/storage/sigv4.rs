@@ -98,6 +98,11 @@ impl Signer {
         &self.place
     }
 
+    /// The key that it signs with.
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
     /// A URL by which anyone may do what is permitted.
     #[must_use]
     pub fn presign(&self, permit: &Permit<'_>) -> String {
