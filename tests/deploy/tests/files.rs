@@ -1,0 +1,109 @@
+//! Every script and every unit in `deploy/`, checked by shellcheck and systemd's own tools.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use deploy::{Needed, deploy, have};
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else {
+            all.push(path);
+        }
+    }
+    all.sort();
+    all
+}
+
+fn units(ends: &[&str]) -> Vec<PathBuf> {
+    let all = files(&deploy()).into_iter();
+    all.filter(|path| path.extension().is_some_and(|end| ends.iter().any(|it| end == *it))).collect()
+}
+
+#[test]
+fn scripts_pass_shellcheck() {
+    have(&[Needed { program: "shellcheck", package: "shellcheck" }]);
+    let scripts: Vec<_> = files(&deploy())
+        .into_iter()
+        .filter(|path| fs::read(path).unwrap().starts_with(b"#!") && path.extension().is_none())
+        .collect();
+    assert!(scripts.len() >= 6, "{scripts:?}");
+    for script in &scripts {
+        let text = fs::read_to_string(script).unwrap();
+        assert!(
+            text.starts_with("#!/usr/bin/env bash\n") && text.contains("\nset -euo pipefail\n"),
+            "{}",
+            script.display()
+        );
+    }
+    let output = Command::new("shellcheck").args(&scripts).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// In a root where all that they name exists.
+#[test]
+fn systemd_takes_the_units() {
+    have(&[Needed { program: "systemd-analyze", package: "systemd" }]);
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("etc/systemd/system");
+    fs::create_dir_all(&folder).unwrap();
+    let units = units(&["service", "socket", "timer"]);
+    for unit in &units {
+        let text = fs::read_to_string(unit).unwrap();
+        for line in text.lines().filter_map(|line| Some(line.strip_prefix("Exec")?.split_once('=')?.1)) {
+            let program = line.split(' ').next().unwrap();
+            // What has no folder is looked for in the usual ones.
+            let program = program.strip_prefix('/').map_or_else(|| format!("usr/bin/{program}"), str::to_owned);
+            let program = root.path().join(program);
+            fs::create_dir_all(program.parent().unwrap()).unwrap();
+            fs::copy("/bin/true", program).unwrap();
+        }
+        fs::copy(unit, folder.join(unit.file_name().unwrap())).unwrap();
+    }
+    let system = root.path().join("usr/lib/systemd/system");
+    fs::create_dir_all(&system).unwrap();
+    let status = Command::new("cp").arg("-a").args(["/lib/systemd/system/."]).arg(&system).status().unwrap();
+    assert!(status.success());
+
+    let placed: Vec<_> = units.iter().map(|unit| folder.join(unit.file_name().unwrap())).collect();
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", "--root"])
+        .arg(root.path())
+        .args(&placed)
+        .env("SYSTEMD_LOG_LEVEL", "warning")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // It also reads the units of the machine's own packages, which are not ours to mend.
+    let ours: Vec<_> = said
+        .lines()
+        .filter(|line| units.iter().any(|unit| line.contains(unit.file_name().unwrap().to_str().unwrap())))
+        .collect();
+    assert!(output.status.success() && ours.is_empty(), "{said}");
+}
+
+/// The exposure that `systemd-analyze security` computes: 0 is none, 10 all.
+#[test]
+fn services_are_hardened() {
+    have(&[Needed { program: "systemd-analyze", package: "systemd" }]);
+    for unit in units(&["service"]) {
+        let output = Command::new("systemd-analyze")
+            .args(["security", "--offline=yes", "--no-pager"])
+            .arg(&unit)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let level = said.split("exposure level for ").nth(1).and_then(|rest| rest.split(": ").nth(1));
+        let level: f64 = level.and_then(|it| it.split(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+        eprintln!("{level:4.1}  {}", unit.file_name().unwrap().display());
+        assert!(level <= 2.0, "{}: {level}\n{said}", unit.display());
+    }
+}
