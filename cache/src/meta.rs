@@ -142,10 +142,10 @@ impl Meta {
         self
     }
 
-    /// The tags it carries: `Cache-Tag` is a list with commas, `Surrogate-Key` one with spaces.
+    /// The tags it carries: `Cache-Tag` is a list with commas, `Surrogate-Key` one with spaces, and `Handoff-Object` names what a hand-off leads to.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         let keys = self.values("surrogate-key").filter_map(|v| core::str::from_utf8(v).ok());
-        self.members("cache-tag").chain(keys.flat_map(str::split_ascii_whitespace))
+        self.members("cache-tag").chain(keys.flat_map(str::split_ascii_whitespace)).chain(self.single("handoff-object"))
     }
 
     /// Bytes it takes in memory, near enough to bound a store by.
@@ -306,7 +306,8 @@ mod tests {
             ("cache-tag".into(), b"a, b".to_vec().into()),
             ("surrogate-key".into(), b"c  d".to_vec().into()),
             ("cache-tag".into(), b"e".to_vec().into()),
+            ("handoff-object".into(), b"o".to_vec().into()),
         ];
-        assert_eq!(meta(fields, 0, 0, 0).tags().collect::<Vec<_>>(), ["a", "b", "e", "c", "d"]);
+        assert_eq!(meta(fields, 0, 0, 0).tags().collect::<Vec<_>>(), ["a", "b", "e", "c", "d", "o"]);
     }
 }

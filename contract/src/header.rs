@@ -16,6 +16,8 @@ pub const GATEWAY: &str = "gateway";
 pub const PURGE_SEQUENCE: &str = "purge-sequence";
 /// The app's hand-off to an object in a bucket; the gateway turns it into a redirect and never forwards it.
 pub const HANDOFF: &str = "handoff";
+/// The object that a hand-off's answer leads to, as a tag by which it is purged: from the gateway to the edge, which keeps it to itself.
+pub const HANDOFF_OBJECT: &str = "handoff-object";
 /// RFC 9211.
 pub const CACHE_STATUS: &str = "cache-status";
 /// RFC 9213.

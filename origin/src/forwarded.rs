@@ -11,6 +11,7 @@ use crate::address;
 
 /// Names that are parsed once instead of with every request.
 pub(crate) static HANDOFF: HeaderName = HeaderName::from_static(header::HANDOFF);
+pub(crate) static HANDOFF_OBJECT: HeaderName = HeaderName::from_static(header::HANDOFF_OBJECT);
 pub(crate) static PURGE_SEQUENCE: HeaderName = HeaderName::from_static(header::PURGE_SEQUENCE);
 pub(crate) static GATEWAY: HeaderName = HeaderName::from_static(header::GATEWAY);
 static REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
@@ -40,7 +41,10 @@ pub(crate) fn keep_the_clients(headers: &mut HeaderMap) {
 /// Leaves of an app's answer what is not its connection's, and not only ours to say.
 pub(crate) fn keep_the_apps(headers: &mut HeaderMap) {
     keep(headers, |name| {
-        matches!(name, header::HANDOFF | header::GATEWAY | header::PURGE_SEQUENCE | header::EDGE_FACTS)
+        matches!(
+            name,
+            header::HANDOFF | header::HANDOFF_OBJECT | header::GATEWAY | header::PURGE_SEQUENCE | header::EDGE_FACTS
+        )
     });
 }
 

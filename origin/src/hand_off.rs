@@ -12,10 +12,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::body::Body;
 use crate::config::Bucket;
-use crate::forwarded::HANDOFF;
+use crate::forwarded::{HANDOFF, HANDOFF_OBJECT};
 use crate::head::HeaderFields;
 use crate::native::Native;
-use crate::storage::{Handoff, Redirect};
+use crate::storage::{Handoff, HandoffError, Redirect, object_tag};
+use crate::trust::Trusted;
 
 /// What says something of the body that the app's answer has, and the client's has not.
 const OF_THE_BODY: [HeaderName; 7] =
@@ -39,10 +40,13 @@ pub(crate) fn check(
     mut headers: HeaderMap,
     now: u64,
 ) -> Result<Answer<HeaderFields, Body>, Problem> {
-    resolve(buckets, &value, false, now)?;
+    let handoff = parse(&value)?;
+    handoff.resolve(buckets, false, now).map_err(|error| refused(&error))?;
     for name in &OF_THE_BODY {
         headers.remove(name);
     }
+    let tag = object_tag(&handoff.role, &handoff.key);
+    headers.insert(&HANDOFF_OBJECT, HeaderValue::try_from(tag).map_err(|_| Problem::HandoffRefused)?);
     headers.insert(&HANDOFF, value);
     Ok(Answer { status: 302, fields: HeaderFields(headers), body: Body::empty() })
 }
@@ -57,7 +61,11 @@ pub(crate) fn carry_out(
     let Answer { fields: HeaderFields(headers), .. } = &mut answer;
     let Some(value) = headers.remove(&HANDOFF) else { return Ok(answer) };
     let buckets = &native.core.gateway.config.buckets;
-    let Redirect { url, cache_control, expires_at } = resolve(buckets, &value, head, native.now().as_secs())?;
+    let resolved = parse(&value)?.resolve(buckets, head, native.now().as_secs());
+    let Redirect { url, cache_control, expires_at } = resolved.map_err(|error| refused(&error))?;
+    if native.trusted != Trusted::EdgeSigned {
+        headers.remove(&HANDOFF_OBJECT);
+    }
     for name in &OF_ITS_STORAGE {
         headers.remove(name);
     }
@@ -78,9 +86,9 @@ pub(crate) fn carry_out(
     Ok(answer)
 }
 
-fn resolve(buckets: &[Bucket], value: &HeaderValue, head: bool, now: u64) -> Result<Redirect, Problem> {
-    let value = value.to_str().map_err(|_| refused(&"it is not ASCII"))?;
-    Handoff::parse(value).and_then(|handoff| handoff.resolve(buckets, head, now)).map_err(|error| refused(&error))
+fn parse(value: &HeaderValue) -> Result<Handoff, Problem> {
+    let not_ascii = |_| HandoffError::Malformed("it is not ASCII".to_owned());
+    value.to_str().map_err(not_ascii).and_then(Handoff::parse).map_err(|error| refused(&error))
 }
 
 fn refused(error: &dyn std::fmt::Display) -> Problem {

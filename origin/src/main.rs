@@ -57,6 +57,8 @@ enum Command {
   origin purge --url https://makenot.work/c/mira   one page, in all its variants
   origin purge --prefix https://makenot.work/blog/
   origin purge --tag creator-17 --soft             mark stale what bears the tag: answers stay fast
+  origin purge --object user-files/users/1/tide.wav
+                                                   what leads to an object that is not to be had any more
   origin purge --all"
     )]
     Purge {
@@ -69,6 +71,9 @@ enum Command {
         /// A tag, as in Cache-Tag
         #[arg(long, value_name = "TAG")]
         tag: Vec<String>,
+        /// An object in a bucket, of which nothing stored is to give a URL any more
+        #[arg(long, value_name = "ROLE/KEY")]
+        object: Vec<String>,
         /// Everything
         #[arg(long)]
         all: bool,
@@ -191,8 +196,8 @@ fn main() -> ExitCode {
             let retry = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);
             (command::maintenance(what, &Closing { retry, allow, host }, &config), config)
         }
-        Command::Purge { url, prefix, tag, all, soft, config } => {
-            (command::purge(&Wish { url, prefix, tag, all, soft }, &config), config)
+        Command::Purge { url, prefix, tag, object, all, soft, config } => {
+            (command::purge(&Wish { url, prefix, tag, object, all, soft }, &config), config)
         }
     };
     match done {

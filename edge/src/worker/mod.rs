@@ -10,6 +10,7 @@ mod lines;
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
+use contract::header;
 use contract::signature::{Key, Keys};
 use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, web_sys};
@@ -64,6 +65,8 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
         }
     };
     answer.fields.remove("connection");
+    // Kept with what is stored; nobody else's affair.
+    answer.fields.remove(header::HANDOFF_OBJECT);
     if let Some(headers) = own()?.headers.as_ref().filter(|_| answer.status != 101) {
         headers.apply(secure, &mut answer.fields);
     }

@@ -39,7 +39,7 @@ DELETE /maintenance  the way back
 GET    /rules        rules of the filter that were added while we run, as JSON
 POST   /rules        {\"name\": \"\", \"action\": \"block\", \"address\": [], ..., \"seconds\": 3600}: adds one, or replaces it
 DELETE /rules/NAME   takes it out
-POST   /purge      {\"url\": [], \"prefix\": [], \"tag\": [], \"all\": false, \"soft\": false}: not to be served any more
+POST   /purge      {\"url\": [], \"prefix\": [], \"tag\": [], \"object\": [], \"all\": false, \"soft\": false}: not to be served any more
 ";
 
 /// The routes of the private listener. `unix` says that it is a Unix socket.

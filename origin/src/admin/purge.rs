@@ -12,6 +12,7 @@ use contract::Target;
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::Gateway;
+use crate::storage::{key, object_tag};
 
 /// Scopes in one call.
 const MOST: usize = 1_000;
@@ -19,7 +20,7 @@ const MOST: usize = 1_000;
 const LONGEST: usize = 8 << 10;
 
 /// What to purge.
-#[derive(Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wish {
     /// URLs, with all their variants.
@@ -28,6 +29,8 @@ pub struct Wish {
     pub prefix: Vec<String>,
     /// Tags (`Cache-Tag`, `Surrogate-Key`).
     pub tag: Vec<String>,
+    /// Objects, as `ROLE/KEY`: every answer that a hand-off to one of them has given.
+    pub object: Vec<String>,
     /// Everything.
     pub all: bool,
     /// Only mark it stale: whoever asks next is answered at once, and it is asked for anew.
@@ -51,19 +54,18 @@ impl Wish {
     /// # Errors
     /// What of it is wrong, and what would be right.
     pub fn scopes(&self) -> Result<Vec<Scope>, String> {
-        let count = self.url.len() + self.prefix.len() + self.tag.len() + usize::from(self.all);
+        let named = || self.url.iter().chain(&self.prefix).chain(&self.tag).chain(&self.object);
+        let count = named().count() + usize::from(self.all);
         if count == 0 {
-            return Err("nothing is named: give at least one of url, prefix, tag or all".to_owned());
+            return Err("nothing is named: give at least one of url, prefix, tag, object or all".to_owned());
         }
         if count > MOST {
             return Err(format!("{count} at once; {MOST} are the most, and all takes everything"));
         }
-        if let Some(long) = self.url.iter().chain(&self.prefix).chain(&self.tag).find(|text| text.len() > LONGEST) {
+        if let Some(long) = named().find(|text| text.len() > LONGEST) {
             return Err(format!("`{}…` is over {LONGEST} bytes", long.chars().take(40).collect::<String>()));
         }
-        if let Some(text) =
-            self.url.iter().chain(&self.prefix).chain(&self.tag).find(|text| text.contains(char::is_control))
-        {
+        if let Some(text) = named().find(|text| text.contains(char::is_control)) {
             return Err(format!("`{}` has control characters, which no URL and no tag has", text.escape_debug()));
         }
         let mut scopes = Vec::with_capacity(count);
@@ -83,10 +85,31 @@ impl Wish {
             }
             scopes.push(Scope::Tag(tag.into()));
         }
+        for text in &self.object {
+            let (role, key) = object(text)?;
+            scopes.push(Scope::Tag(object_tag(role, key).into()));
+        }
         if self.all {
             scopes.push(Scope::All);
         }
         Ok(scopes)
+    }
+
+    /// What of it Cloudflare's own cache of the zone may hold: of hand-offs it knows nothing.
+    fn of_the_zone(&self) -> Vec<Scope> {
+        let rest = Self { object: Vec::new(), ..self.clone() };
+        rest.scopes().unwrap_or_default()
+    }
+}
+
+/// Role and key of an object.
+fn object(text: &str) -> Result<(&str, &str), String> {
+    let wrong = |what: &str| format!("object `{text}` {what}: write ROLE/KEY, as in user-files/users/1/tide.wav");
+    let (role, key) = text.split_once('/').ok_or_else(|| wrong("has no slash"))?;
+    match key::check(key) {
+        Ok(()) if !role.is_empty() => Ok((role, key)),
+        Ok(()) => Err(wrong("names no bucket")),
+        Err(what) => Err(wrong(&format!("has a key that {what}"))),
     }
 }
 
@@ -118,8 +141,18 @@ fn split(text: &str) -> Result<(String, &str), String> {
 pub(super) async fn purge(State(gateway): State<Arc<Gateway>>, body: Bytes) -> Response {
     let wish: Result<Wish, String> =
         serde_json::from_slice(&body).map_err(|e| format!("the body is no such JSON: {e}"));
-    match wish.and_then(|wish| Ok((wish.scopes()?, wish.soft))) {
-        Ok((scopes, soft)) => {
+    let known = |role: &str| gateway.config.buckets.iter().any(|bucket| bucket.role == role);
+    let wish = wish.and_then(|wish| {
+        let scopes = wish.scopes()?;
+        // A slip here would leave an object reachable that somebody takes for revoked.
+        match wish.object.iter().filter_map(|object| object.split_once('/')).find(|(role, _)| !known(role)) {
+            Some((role, _)) => Err(format!("there is no bucket `{role}`: it would be [bucket.{role}]")),
+            None => Ok((wish, scopes)),
+        }
+    });
+    match wish {
+        Ok((wish, scopes)) => {
+            let soft = wish.soft;
             let sequence = gateway.orders.purge(&scopes, soft);
             let named: Vec<String> = scopes.iter().take(20).map(shown).collect();
             tracing::info!(scopes = scopes.len(), soft, sequence, what = named.join(" "), "purged");
@@ -127,7 +160,7 @@ pub(super) async fn purge(State(gateway): State<Arc<Gateway>>, body: Bytes) -> R
                 tracing::error!(%error, "a purge is in force, but may not outlive this process");
             }
             let zone = match &gateway.zone_cache {
-                Some(zone) => zone.purge(&scopes).await.err(),
+                Some(zone) => zone.purge(&wish.of_the_zone()).await.err(),
                 None => None,
             };
             if let Some(why) = &zone {
@@ -187,5 +220,24 @@ mod tests {
         let tags = |tag: &str, n| Wish { tag: vec![tag.to_owned(); n], ..Wish::default() }.scopes();
         assert!(tags("a,b", 1).is_err() && tags("a", 1_001).is_err() && tags(&"a".repeat(9_000), 1).is_err());
         assert_eq!(tags("a", 1_000).map(|all| all.len()), Ok(1_000));
+    }
+
+    #[test]
+    fn objects_become_tags_that_the_zone_does_not_know() {
+        let wish = |object: &str| Wish { object: vec![object.to_owned()], ..Wish::default() };
+        let named = wish("user-files/users/1/F\u{fc}nf Fenster.txt");
+        match named.scopes().expect("an object").as_slice() {
+            [Scope::Tag(said)] => assert!(said.starts_with("object:") && said.len() == 39, "{said}"),
+            other => panic!("{other:?}"),
+        }
+        assert_ne!(wish("a/b/c").scopes(), wish("a/b/d").scopes());
+        assert_ne!(wish("a-b/c").scopes(), wish("a/b/c").scopes());
+        assert!(named.of_the_zone().is_empty());
+        let both = Wish { all: true, ..named };
+        assert_eq!(both.of_the_zone(), [Scope::All]);
+        for bad in ["a", "/a", "a/", "a//b", "a/../b", "a/b\0"] {
+            let error = wish(bad).scopes().expect_err(bad);
+            assert!(error.contains("ROLE/KEY") || error.contains("control characters"), "{error}");
+        }
     }
 }

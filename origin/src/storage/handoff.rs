@@ -120,9 +120,11 @@ impl Handoff {
             stable: self.stable,
         };
         let Signed { url, expires, changes } = download.sign(bucket, now)?;
-        // Caches let go of it when it changes: then half of the signature's time is left.
+        // Caches let go of it when it changes: then half of the signature's time is left. Where they can't ask, they go on for half of that.
         let cache_control = match changes.saturating_sub(now) {
-            left @ 1.. if self.public && changes < expires => format!("public, max-age={left}"),
+            left @ 1.. if self.public && changes < expires => {
+                format!("public, max-age={left}, stale-if-error={}", (expires - changes) / 2)
+            }
             _ => "private, no-store".to_owned(),
         };
         Ok(Redirect { url, cache_control, expires_at: instant(expires) })
@@ -186,8 +188,8 @@ mod tests {
             assert_eq!(control(";stable", now), "private, no-store");
         }
         // 15 minutes: a new URL every 450 s.
-        assert_eq!(control(";stable;public", 450), "public, max-age=450");
-        assert_eq!(control(";stable;public", 899), "public, max-age=1");
+        assert_eq!(control(";stable;public", 450), "public, max-age=450, stale-if-error=225");
+        assert_eq!(control(";stable;public", 899), "public, max-age=1, stale-if-error=225");
         assert_eq!(control(";stable;public;expires=1", 5), "private, no-store");
     }
 }

@@ -11,6 +11,9 @@ mod sigv4;
 mod transport;
 mod upload;
 
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 pub use client::{Store, StoreError, Trouble};
@@ -65,6 +68,18 @@ impl Bucket {
     fn lasts(&self, asked: Option<u64>) -> u64 {
         asked.map_or(self.expiry, |asked| asked.clamp(1, self.expiry_max))
     }
+}
+
+/// The tag that every stored answer bears which leads to an object: of 128 bits of SHA-256, as keys are long and nobody else's affair.
+#[must_use]
+pub fn object_tag(role: &str, key: &str) -> String {
+    let mut tag = "object:".to_owned();
+    // No role holds the byte between.
+    for byte in Sha256::new().chain_update(role).chain_update([0]).chain_update(key).finalize().iter().take(16) {
+        // Writing to a String does not fail.
+        let _ = write!(tag, "{byte:02x}");
+    }
+    tag
 }
 
 /// A moment as RFC 3339 writes it, from seconds since the Unix epoch.

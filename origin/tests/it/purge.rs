@@ -103,10 +103,12 @@ async fn what_is_wrong_is_said() {
     let gateway = Gateway::before(&script.app(), ADMIN);
     for (json, said) in [
         ("", "no such JSON"),
-        ("{}", "at least one of url, prefix, tag or all"),
+        ("{}", "at least one of url, prefix, tag, object or all"),
         (r#"{"urls": []}"#, "unknown field `urls`"),
         (r#"{"url": ["/page"]}"#, "as in https://makenot.work/c/mira"),
         (r#"{"tag": ["a b"]}"#, "one word"),
+        (r#"{"object": ["a"]}"#, "write ROLE/KEY"),
+        (r#"{"object": ["files/a"]}"#, "there is no bucket `files`"),
     ] {
         let answer = purge(&gateway, json).await;
         assert!(
@@ -205,6 +207,10 @@ async fn from_the_command_line() {
     let (code, said) = origin(&["purge", "--url", "/page"]);
     assert!(code == Some(2) && said.contains("with scheme and host"), "{said}");
     assert_eq!(origin(&["purge"]).0, Some(2));
+    let (code, said) = origin(&["purge", "--object", "user-files//tide.wav"]);
+    assert!(code == Some(2) && said.contains("begins with a slash"), "{said}");
+    let (code, said) = origin(&["purge", "--object", "user-files/tide.wav"]);
+    assert!(code == Some(1) && said.contains("there is no bucket `user-files`"), "{said}");
 
     let (code, said) = origin(&["maintenance", "on", "--allow", "203.0.113.9/24", "--host", "A", "--retry", "10m"]);
     let told = "closed: a; let in: 203.0.113.0/24; visitors come back after 600 s";

@@ -210,7 +210,10 @@ async fn a_public_stable_url_may_be_cached(site: &Site) {
             assert_eq!(control, "private, no-store");
             continue;
         }
-        let left: u64 = control.strip_prefix("public, max-age=").and_then(|n| n.parse().ok()).expect("a lifetime");
+        let (left, rest) =
+            control.strip_prefix("public, max-age=").and_then(|n| n.split_once(", ")).expect("a lifetime");
+        let left: u64 = left.parse().expect("a number");
+        assert_eq!(rest, "stale-if-error=225");
         // Of fifteen minutes, half is left at least when a cache lets go of it.
         assert!((1..=450).contains(&left), "{control}");
         assert_eq!(plain_get(answer.field("location")).await.status, 200);

@@ -32,6 +32,7 @@ mod poisoning;
 mod purge;
 mod requests;
 mod restarts;
+mod revoking;
 mod senders;
 mod snapshots;
 mod streams;
@@ -59,6 +60,7 @@ fn main() -> std::process::ExitCode {
         errors::CASES,
         trust::CASES,
         files::CASES,
+        revoking::CASES,
         health::CASES,
         webhooks::CASES,
         senders::CASES,
