@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use sfv::{ItemSerializer, RefBareItem, StringRef, TokenRef, key_ref, token_ref};
+use sfv::{ItemSerializer, RefBareItem, StringRef, key_ref, token_ref};
 
 use crate::{Demo, account, api, objects::USER_FILES, pages, site};
 
@@ -17,7 +17,7 @@ const HANDOFF: HeaderName = HeaderName::from_static("handoff");
 /// `GET /listen/{work}`: anyone may play or read a work on the page.
 pub(crate) async fn listen(Path(slug): Path<String>) -> Response {
     match site::work(&slug) {
-        Some((_, work)) => hand_off(work, token_ref("inline")),
+        Some((_, work)) => hand_off(work, "inline"),
         None => pages::no_such("work"),
     }
 }
@@ -28,23 +28,28 @@ pub(crate) async fn download(State(demo): State<Demo>, Path(slug): Path<String>,
     if account::signed_in(&demo, &request).is_none() {
         return account::to_sign_in(&format!("/download/{}", work.slug));
     }
-    hand_off(work, token_ref("attachment"))
+    hand_off(work, "attachment")
+}
+
+fn hand_off(work: &site::Work, disposition: &'static str) -> Response {
+    answer(&field(USER_FILES, work.key, work.filename, disposition), "private, no-store")
 }
 
 /// 200 without a body: the gateway replaces the whole answer.
-fn hand_off(work: &site::Work, disposition: &TokenRef) -> Response {
-    let Ok(handoff) = HeaderValue::try_from(field(work.key, work.filename, disposition)) else {
+pub(crate) fn answer(field: &str, cache_control: &'static str) -> Response {
+    let Ok(handoff) = HeaderValue::try_from(field) else {
         return api::error(StatusCode::INTERNAL_SERVER_ERROR, "the hand-off is not a field value");
     };
-    ([(HANDOFF, handoff), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"))]).into_response()
+    ([(HANDOFF, handoff), (header::CACHE_CONTROL, HeaderValue::from_static(cache_control))]).into_response()
 }
 
-fn field(key: &str, filename: &str, disposition: &TokenRef) -> String {
+/// The field's value, for an object of a bucket.
+pub(crate) fn field(bucket: &'static str, key: &str, filename: &str, disposition: &'static str) -> String {
     ItemSerializer::new()
-        .bare_item(token_ref(USER_FILES))
+        .bare_item(token_ref(bucket))
         .parameter(key_ref("key"), text(key))
         .parameter(key_ref("filename"), text(filename))
-        .parameter(key_ref("disposition"), disposition)
+        .parameter(key_ref("disposition"), token_ref(disposition))
         .finish()
 }
 
@@ -59,11 +64,11 @@ mod tests {
     #[test]
     fn names_are_strings_while_ascii_and_display_strings_otherwise() {
         assert_eq!(
-            field("users/1/tide.wav", "Tide.wav", token_ref("attachment")),
+            field(USER_FILES, "users/1/tide.wav", "Tide.wav", "attachment"),
             r#"user-files;key="users/1/tide.wav";filename="Tide.wav";disposition=attachment"#
         );
         assert_eq!(
-            field("users/2/Fünf.txt", "a \"b\" \\.txt", token_ref("inline")),
+            field(USER_FILES, "users/2/Fünf.txt", "a \"b\" \\.txt", "inline"),
             r#"user-files;key=%"users/2/F%c3%bcnf.txt";filename="a \"b\" \\.txt";disposition=inline"#
         );
     }

@@ -25,6 +25,7 @@ mod handoff;
 mod lab;
 mod misbehave;
 mod objects;
+mod ota;
 mod pages;
 mod renders;
 mod saboteur;
@@ -143,6 +144,8 @@ impl Demo {
             .route("/api/creators", get(api::creators))
             .route("/api/me", get(account::me))
             .route("/api/sync/subscribe", get(feed::subscribe))
+            .route("/api/sync/ota/{slug}/{target}/{arch}/{current_version}", get(ota::check))
+            .route("/ota/{slug}/{version}/{target}/{arch}", get(ota::artifact))
             .route("/api/upload", post(upload::receive))
             .route("/ws", get(socket::upgrade))
             .route("/webhooks/stripe", post(webhooks::stripe))

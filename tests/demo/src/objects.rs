@@ -4,6 +4,7 @@ use std::f32::consts::TAU;
 
 use crate::{
     cover::cover,
+    ota,
     site::{CREATORS, Content, works},
 };
 
@@ -16,7 +17,7 @@ const SAMPLE_RATE: u32 = 22_050;
 /// One object to seed.
 #[derive(Debug, Clone)]
 pub struct Object {
-    /// The bucket by its role, `user-files`.
+    /// The bucket by its role, `user-files` or `ota`.
     pub bucket: &'static str,
     /// The key, unencoded UTF-8: spaces, quotation marks and umlauts occur.
     pub key: String,
@@ -45,7 +46,7 @@ pub fn objects() -> Vec<Object> {
         content_type: "image/svg+xml",
         bytes: cover(creator.motif, creator.palette, creator.slug).into_bytes(),
     });
-    files.chain(covers).collect()
+    files.chain(covers).chain(ota::objects()).collect()
 }
 
 /// A chord that swells and fades, as RIFF/WAVE: 16-bit PCM, mono.
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn every_work_and_creator_has_its_object() {
         let objects = objects();
-        assert_eq!(objects.len(), works().count() + CREATORS.len());
+        assert_eq!(objects.len(), works().count() + CREATORS.len() + ota::objects().count());
         for key in ["users/1/tide.wav", "users/2/Fünf Fenster.txt", "users/1/cover.svg", "users/5/小さな町.txt"] {
             let object = objects.iter().find(|object| object.key == key);
             assert!(object.is_some_and(|object| !object.bytes.is_empty()), "{key} is missing");

@@ -117,14 +117,14 @@ fn own(wanted: &Wanted<'_>) -> Table {
     config.insert("timeouts".into(), table(&[("drain", "2s".to_owned()), ("hold", "2s".to_owned())]));
     config.insert("site".into(), vec![Value::Table(site)].into());
     let mut buckets = Table::new();
-    buckets.insert(
-        "user-files".into(),
-        table(&[
-            ("url", format!("http://{}/user-files", wanted.s3)),
-            ("region", "fsn1".to_owned()),
-            ("credentials_file", path(&files.bucket)),
-        ]),
-    );
+    for (role, region) in [("user-files", "fsn1"), ("ota", "hel1")] {
+        let url = format!("http://{}/{role}", wanted.s3);
+        let keys = [("url", url), ("region", region.to_owned()), ("credentials_file", path(&files.bucket))];
+        buckets.insert(role.into(), table(&keys));
+    }
+    if let Some(Value::Table(ota)) = buckets.get_mut("ota") {
+        ota.insert("expiry_max".into(), "1h".into());
+    }
     config.insert("bucket".into(), buckets.into());
     config
 }

@@ -61,3 +61,28 @@ async fn alone_the_app_serves_the_folder_and_nothing_above_it() {
     assert_eq!((icon.status().as_u16(), field(&icon, "content-type")), (200, "image/svg+xml"));
     assert_eq!(app.fetch("/static/..%2Fprevious%2Fprevious.css").await.status(), 404);
 }
+
+#[tokio::test]
+async fn a_program_is_told_of_what_is_newer_than_itself() {
+    let app = App::start().await;
+    let check = app.fetch("/api/sync/ota/sketchbook/windows/x86_64/1.1.12").await;
+    assert_eq!(
+        (check.status().as_u16(), field(&check, "cache-control")),
+        (200, "public, max-age=60, stale-if-error=86400")
+    );
+    let update: serde_json::Value = check.json().await.expect("JSON");
+    let url = update["url"].as_str().expect("a URL");
+    let path = url.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..])).expect("a path");
+    assert_eq!(path, "/ota/sketchbook/1.2.0/windows/x86_64");
+    assert_eq!(
+        field(&app.fetch(path).await, "handoff"),
+        "ota;key=\"ota/sketchbook/1.2.0/windows-x86_64\";filename=\"Sketchbook_1.2.0_windows_x86_64.tar\";disposition=attachment;expires=3600;stable;public"
+    );
+    for (path, status) in [
+        ("/api/sync/ota/sketchbook/windows/x86_64/1.2.0", 204),
+        ("/api/sync/ota/sketchbook/windows/arm/1.0.0", 404),
+        ("/ota/sketchbook/1.1.0/windows/x86_64", 404),
+    ] {
+        assert_eq!(app.fetch(path).await.status().as_u16(), status, "{path}");
+    }
+}

@@ -27,6 +27,7 @@ mod health;
 mod http1;
 mod http2;
 mod maintenance;
+mod ota;
 mod paths;
 mod poisoning;
 mod purge;
@@ -61,6 +62,7 @@ fn main() -> std::process::ExitCode {
         trust::CASES,
         files::CASES,
         revoking::CASES,
+        ota::CASES,
         health::CASES,
         webhooks::CASES,
         senders::CASES,
