@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::site::Site;
+use super::site::Site;
 
 /// A full backup, then an incremental one on top of it; each reports.
 pub(crate) fn full_and_incremental(site: &Site) {

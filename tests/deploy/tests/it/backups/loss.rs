@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::site::Site;
+use super::site::Site;
 
 /// Runs the drill, which must fail, and returns what it reported and said.
 fn failing_drill(site: &Site, with: &str) -> (String, String) {

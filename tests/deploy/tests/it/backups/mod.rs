@@ -7,7 +7,7 @@ mod site;
 
 use std::time::Instant;
 
-use site::Site;
+use self::site::Site;
 
 /// A part of it, which goes on where the one before has ended.
 type Part = fn(&Site);

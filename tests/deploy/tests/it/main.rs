@@ -1,0 +1,7 @@
+//! Tests of what lies in `deploy/`, each against the real programs.
+
+mod backups;
+mod files;
+mod firewall;
+mod vps;
+mod zone;
