@@ -1,5 +1,8 @@
 //! What the commands do.
 
+mod buckets;
+mod objects;
+
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -13,6 +16,9 @@ use origin::handover::Inheritance;
 use origin::ranges::{self, Ranges};
 use origin::run::{self, RunError};
 use time::OffsetDateTime;
+
+pub(crate) use buckets::{Buckets, buckets};
+pub(crate) use objects::{Objects, objects};
 
 /// A position of a switch.
 #[derive(Clone, Copy, ValueEnum)]

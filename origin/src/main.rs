@@ -1,7 +1,7 @@
 //! `origin`, the gateway behind the edge.
 //!
-//! Exit codes: 0 served and drained, or the configuration is good; 1 it could not start; 2 wrong usage; 78 the
-//! configuration is wrong (`EX_CONFIG` of sysexits.h), so that a unit can tell it from a crash.
+//! Exit codes: 0 served and drained, or the configuration is good; 1 it could not start, or something differs; 2 wrong usage; 75 try
+//! later (`EX_TEMPFAIL` of sysexits.h); 78 the configuration is wrong (`EX_CONFIG`), so that a unit can tell it from a crash.
 
 mod command;
 
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use command::{Block, RangesDo, Switch};
+use command::{Block, Buckets, Objects, RangesDo, Switch};
 use origin::admin::{Closing, Wish};
 
 /// The gateway behind the edge: TLS, trust, cache, routing to the apps, health and object URLs.
@@ -27,6 +27,9 @@ use origin::admin::{Closing, Wish};
   origin maintenance on                          tell visitors to come back later
   origin keygen                                  a key for edge and gateway
   origin block flood --address 203.0.113.0/24    refuse requests from now on
+  origin buckets apply                           set up the buckets, after showing what would be done
+  origin objects restore user-files users/1 --ago 2h
+                                                 bring back what was deleted or overwritten
   kill -HUP PID                                  have a new process take over, with the file as it is then
 
 docs/configuration.md describes every key."
@@ -167,6 +170,41 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         config: PathBuf,
     },
+    /// The buckets themselves: versions, CORS, what goes by itself, and that the write-only key reads nothing
+    #[command(
+        max_term_width = 100,
+        subcommand_required = true,
+        arg_required_else_help = true,
+        after_help = "Examples:
+  origin buckets check                what differs from the configuration; a timer may run this
+  origin buckets apply user-files     show what would be done, ask, do it, and look again
+
+Policies are put on all buckets of a project, those too that the configuration does not name: a write-only key that
+can read one of them can copy from it. What others have set on a bucket is shown and kept.
+Exit codes: 0 all as wanted, 1 something differs, 75 the storage is in trouble: try later, 78 the configuration is wrong."
+    )]
+    Buckets {
+        #[command(subcommand)]
+        what: Buckets,
+    },
+    /// Objects as they were: their versions, and bringing back what was deleted or overwritten
+    #[command(
+        max_term_width = 100,
+        subcommand_required = true,
+        arg_required_else_help = true,
+        after_help = "Examples:
+  origin objects versions user-files users/1/tide.wav
+  origin objects restore user-files users/1/tide.wav --ago 2h
+  origin objects restore user-files users/1 --at 2026-11-27T12:00Z
+  origin objects restore user-files --all --ago 30m --yes
+
+What came after that moment stays. Another run of the same command does only what is left.
+Exit codes: 0 done, 1 not all came back, 75 the storage is in trouble: try later, 78 the configuration is wrong."
+    )]
+    Objects {
+        #[command(subcommand)]
+        what: Objects,
+    },
     /// Take over the certificates that Caddy has had by ACME; exit 1 where one of them is refused
     ImportCaddy {
         /// Caddy's data folder, or the folder `certificates` in it
@@ -187,6 +225,8 @@ fn main() -> ExitCode {
             let shown = file.clone().unwrap_or_else(|| config.clone());
             (command::ranges(what, file, &api, ca.as_deref(), &config), shown)
         }
+        Command::Buckets { what } => (command::buckets(&what), PathBuf::new()),
+        Command::Objects { what } => (command::objects(&what), PathBuf::new()),
         Command::Block(block) => (command::block(&block), block.config),
         Command::Unblock { name, config } => (command::unblock(&name, &config), config),
         Command::Blocks { config } => (command::blocks(&config), config),

@@ -205,6 +205,15 @@ const CASES: &[(&str, &str)] = &[
          upload_max = \"6GiB\"\ncredentials_file = \"DIR/bucket.key\"\n",
     ),
     (
+        "how a bucket is to be",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nkeep_versions = \"36h\"\nkeep_parts = \"1h\"\norigins = [\"makenot.work\", \"https://*.*.work\"]\n\
+         write_principal = \"me\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "what a bucket's server lacks",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nlacks = [\"website\"]\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
         "the reading key as the writing one",
         "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\ncredentials_file = \"DIR/bucket.key\"\nwrite_credentials_file = \"DIR/bucket.key\"\n",
     ),

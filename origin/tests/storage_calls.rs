@@ -75,7 +75,7 @@ fn store(config: &Config) -> Store {
 }
 
 async fn reach(address: SocketAddr) -> Result<(), StoreError> {
-    let (config, _folder) = configured(address, "attempt = \"500ms\"\nwithin = \"4s\"");
+    let (config, _folder) = configured(address, "attempt = \"500ms\"\nwithin = \"20s\"");
     let reached = store(&config).reach().await;
     // Whatever happens at the storage, signing goes on.
     let download = Download { key: "a", ..Download::default() };

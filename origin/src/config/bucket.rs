@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Fault;
+use super::upkeep::{self, Setting, Upkeep};
 use super::value::{Size, Span};
+use super::{Fault, Site};
 use crate::storage::{Place, Signer, key, media};
 
 /// A bucket as written.
@@ -25,6 +26,12 @@ pub(super) struct BucketSection {
     prefixes: Vec<String>,
     types: Option<Vec<String>>,
     upload_max: Option<Size>,
+    keep_versions: Option<Span>,
+    keep_parts: Option<Span>,
+    origins: Option<Vec<String>>,
+    #[serde(default)]
+    lacks: Vec<Setting>,
+    write_principal: Option<String>,
 }
 
 /// A bucket.
@@ -46,6 +53,8 @@ pub struct Bucket {
     pub reader: Arc<Signer>,
     /// The key that can't read, which signs PUT.
     pub writer: Option<Arc<Signer>>,
+    /// How the bucket itself is to be.
+    pub upkeep: Upkeep,
 }
 
 /// An access key. The secret never shows.
@@ -72,8 +81,16 @@ const MAX_EXPIRY: u64 = 604_800;
 /// The most that S3 takes in one upload or part: 5 GiB.
 const LARGEST_UPLOAD: u64 = 5 << 30;
 
-pub(super) fn check(role: &str, section: BucketSection, faults: &mut Vec<Fault>) -> Option<Bucket> {
+pub(super) fn check(role: &str, section: BucketSection, sites: &[Site], faults: &mut Vec<Fault>) -> Option<Bucket> {
     let before = faults.len();
+    let written = upkeep::Written {
+        keep_versions: section.keep_versions,
+        keep_parts: section.keep_parts,
+        origins: section.origins,
+        lacks: section.lacks,
+        write_principal: section.write_principal,
+    };
+    let upkeep = upkeep::check(role, written, sites, faults);
     let mut fault = |key: &str, what: String| faults.push(Fault::new(format!("bucket.{role}{key}"), what));
     if role.is_empty() || !role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
         fault("", "a role is lower-case letters, digits and dashes, as in [bucket.user-files]".to_owned());
@@ -152,6 +169,7 @@ pub(super) fn check(role: &str, section: BucketSection, faults: &mut Vec<Fault>)
         prefixes: section.prefixes,
         types,
         upload_max,
+        upkeep,
         writer: writes.map(|key| Arc::new(Signer::new(place.clone(), key))),
         reader: Arc::new(Signer::new(place, reads?)),
     })
@@ -175,7 +193,8 @@ fn read_credentials(role: &str, file: Option<&Path>) -> Result<Credentials, Stri
         }
     };
     let text = std::fs::read_to_string(&path).map_err(|e| format!("`{}` cannot be read: {e}", path.display()))?;
-    match text.trim().split_once(':') {
+    // Some servers' ids hold colons; secrets do not.
+    match text.trim().rsplit_once(':') {
         Some((id, secret)) if !id.is_empty() && secret.len() >= 16 && !text.trim().contains(char::is_whitespace) => {
             Ok(Credentials { id: id.to_owned(), secret: secret.to_owned() })
         }

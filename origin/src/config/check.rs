@@ -60,7 +60,8 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         }
     }
     storage(&file.storage, &mut faults);
-    let buckets = file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &mut faults)).collect();
+    let buckets =
+        file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &sites, &mut faults)).collect();
     if !faults.is_empty() {
         return Err(faults);
     }

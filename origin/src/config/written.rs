@@ -98,7 +98,7 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
         }
     }
     let Some(Value::Table(tables)) = sections.get_mut("bucket") else { return };
-    for Bucket { role, reader, expiry, expiry_max, types, upload_max, .. } in &config.buckets {
+    for Bucket { role, reader, expiry, expiry_max, types, upload_max, upkeep, .. } in &config.buckets {
         if let Some(Value::Table(section)) = tables.get_mut(role) {
             default(section, "region", reader.place().region.as_str());
             default(section, "expiry", seconds(*expiry));
@@ -106,6 +106,10 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
             default(section, "prefixes", Value::Array(Vec::new()));
             default(section, "types", types.clone());
             default(section, "upload_max", Value::try_from(Size(*upload_max)).unwrap_or_else(|_| Value::from("")));
+            default(section, "keep_versions", format!("{}days", upkeep.keep_versions));
+            default(section, "keep_parts", format!("{}days", upkeep.keep_parts));
+            default(section, "origins", upkeep.origins.clone());
+            default(section, "lacks", Value::Array(Vec::new()));
         }
     }
 }

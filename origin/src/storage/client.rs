@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_s3::config::interceptors::InterceptorContext;
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction, RetryConfig};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -13,7 +13,11 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::BucketVersioningStatus;
 use aws_sdk_s3::{Client, Config};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use md5::{Digest as _, Md5};
 
 use super::{Signer, Transport};
 use crate::config::Bucket;
@@ -34,6 +38,8 @@ pub struct Store {
     role: String,
     name: String,
     client: Client,
+    /// The host without the bucket.
+    endpoint: String,
 }
 
 impl Store {
@@ -72,7 +78,12 @@ impl Store {
             .retry_config(retries)
             .retry_classifier(TooMany)
             .http_client(SharedHttpClient::new(transport.clone()));
-        Self { role: role.to_owned(), name: name.to_owned(), client: Client::from_conf(config.build()) }
+        Self {
+            role: role.to_owned(),
+            name: name.to_owned(),
+            client: Client::from_conf(config.build()),
+            endpoint: host.to_owned(),
+        }
     }
 
     /// The SDK's client, for calls on [`name`](Self::name).
@@ -93,6 +104,23 @@ impl Store {
         &self.role
     }
 
+    /// The same for another bucket of the same project.
+    #[must_use]
+    pub fn on(&self, name: &str) -> Self {
+        let role = if name == self.name { self.role.clone() } else { name.to_owned() };
+        Self { role, name: name.to_owned(), client: self.client.clone(), endpoint: self.endpoint.clone() }
+    }
+
+    /// Whether this is AWS itself.
+    pub(crate) fn is_aws(&self) -> bool {
+        self.endpoint.ends_with(".amazonaws.com")
+    }
+
+    /// What is wrong with what we or they wrote.
+    pub(crate) fn wrong(&self, doing: &'static str, error: &dyn Error) -> StoreError {
+        StoreError { role: self.role.clone(), doing, trouble: Trouble::Refused, said: error.to_string() }
+    }
+
     /// Whether the storage answers and knows bucket and key: a signed HEAD of the bucket.
     ///
     /// # Errors
@@ -100,6 +128,16 @@ impl Store {
     pub async fn reach(&self) -> Result<(), StoreError> {
         let asked = self.client.head_bucket().bucket(&self.name).send().await;
         asked.map(drop).map_err(|error| self.failed("asking for the bucket", error))
+    }
+
+    /// Whether what is deleted or overwritten is kept as an older version.
+    ///
+    /// # Errors
+    /// A storage that does not say.
+    pub async fn keeps_versions(&self) -> Result<bool, StoreError> {
+        let asked = self.client.get_bucket_versioning().bucket(&self.name).send().await;
+        let asked = asked.map_err(|error| self.failed("reading whether it keeps versions", error))?;
+        Ok(asked.status() == Some(&BucketVersioningStatus::Enabled))
     }
 
     /// What a call's error means. `doing` ends the sentence "… failed", as in `listing versions`.
@@ -244,6 +282,14 @@ impl fmt::Display for StoreError {
 }
 
 impl Error for StoreError {}
+
+/// Adds `Content-MD5`, which old servers want with what sets up a bucket, beside the SDK's newer checksum, which they pass over.
+pub(crate) fn add_md5(request: &mut HttpRequest) {
+    if let Some(body) = request.body().bytes() {
+        let hash = STANDARD.encode(Md5::digest(body));
+        request.headers_mut().insert("content-md5", hash);
+    }
+}
 
 /// Whether the storage's clock differs from ours by more than it allows a signature.
 fn is_skewed(answer: &HttpResponse) -> bool {

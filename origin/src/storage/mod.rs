@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
+pub(crate) use client::add_md5;
 pub use client::{Store, StoreError, Trouble};
 pub use download::{Download, Signed};
 pub use handoff::{Handoff, HandoffError, Redirect};

@@ -99,7 +99,7 @@ impl Signer {
     }
 
     /// The key that it signs with.
-    pub(super) fn credentials(&self) -> &Credentials {
+    pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 

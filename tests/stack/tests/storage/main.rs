@@ -2,11 +2,14 @@
 //! configuration. Where a server itself differs, `Server` says so.
 
 mod abuse;
+mod buckets;
+mod cors;
 mod forms;
 mod parts;
 mod reading;
 mod server;
 mod uploads;
+mod versions;
 
 use std::time::Instant;
 
@@ -55,6 +58,15 @@ fn suite(kind: Kind) {
             abuse::the_writing_key_reads_nothing,
             abuse::copies,
             abuse::public_objects,
+            cors::a_page_uploads_and_reads,
+            versions::a_prefix_is_wiped_and_comes_back,
+            versions::step_by_step,
+            versions::where_there_are_none,
+            buckets::applied_once_is_applied,
+            buckets::what_others_have_set_stays,
+            buckets::what_was_changed_is_found,
+            buckets::what_a_server_lacks_is_said,
+            buckets::by_command,
         ];
     });
 }

@@ -1,10 +1,13 @@
 //! A server with two buckets, and the gateway's configuration for it.
 
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use origin::config::Bucket;
-use origin::storage::{Permit, Put};
+use origin::buckets::{Survey, survey};
+use origin::config::{Bucket, Config};
+use origin::storage::{Permit, Place, Put, Signer, Transport};
 use reqwest::{Client, Method, RequestBuilder};
 use stack::bucket::Buckets;
 use stack::rgw::Rgw;
@@ -14,6 +17,11 @@ use tempfile::TempDir;
 
 const OWNER: (&str, &str) = ("STORAGEOWNER00000001", "storageOwnerSecret0000000000000000000001");
 const WRITER: (&str, &str) = ("STORAGEWRITER0000001", "storageWriterSecret000000000000000000001");
+
+/// Whose scripts may use the buckets.
+pub(crate) const ORIGIN: &str = "https://makenot.work";
+/// A bucket of the same project that the configuration does not name.
+pub(crate) const ELSEWHERE: &str = "backups";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -29,8 +37,10 @@ pub(crate) struct Server {
     /// Another bucket of the same project.
     pub(crate) other: Bucket,
     pub(crate) http: Client,
+    /// The gateway's whole configuration.
+    pub(crate) config: Config,
     _running: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Only held.
@@ -103,7 +113,8 @@ impl Server {
                 let rgw = tokio::task::block_in_place(|| {
                     let rgw = Rgw::start(ceph)?;
                     rgw.user("app", OWNER)?;
-                    rgw.key_of("app", "writer", WRITER)?;
+                    // As at Hetzner, a key goes by its id.
+                    rgw.key_of("app", WRITER.0, WRITER)?;
                     Ok::<_, String>(rgw)
                 });
                 let rgw = rgw.unwrap_or_else(|error| panic!("{error}"));
@@ -112,15 +123,39 @@ impl Server {
                 (Running::Ceph(rgw), address)
             }
         };
-        let [files, other] = configured(&folder, address, kind);
+        let (config, [files, other]) = configured(&folder, address, kind);
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
-        let server = Self { kind, files, other, http, _running: running, _folder: folder };
+        let server = Self { kind, config, files, other, http, _running: running, folder };
         if kind != Kind::Embedded {
-            for (bucket, name) in [(&server.files, "user-files"), (&server.other, "other")] {
-                server.make(bucket, name).await;
-            }
+            // Somebody else's, of the same project.
+            let elsewhere = server.elsewhere(ELSEWHERE);
+            server.owner(&elsewhere, "PUT", "", &[], Vec::new()).await.expect_success();
+            server.store(&elsewhere, "dump.sql", "text/plain", b"a backup").await;
+            server.make().await;
         }
         Some(server)
+    }
+
+    /// Another bucket, with the same keys.
+    pub(crate) fn elsewhere(&self, name: &str) -> Bucket {
+        let on = |signer: &Signer, (id, secret): (&str, &str)| {
+            let place = Place { prefix: format!("/{name}"), ..signer.place().clone() };
+            let key = origin::config::Credentials { id: id.to_owned(), secret: secret.to_owned() };
+            Arc::new(Signer::new(place, key))
+        };
+        let writer = self.files.writer.as_ref().map(|writer| on(writer, WRITER));
+        Bucket { role: name.to_owned(), reader: on(&self.files.reader, OWNER), writer, ..self.files.clone() }
+    }
+
+    /// The command line's `origin`, with this configuration: its exit code, and what it says.
+    pub(crate) fn origin(&self, arguments: &[&str]) -> (i32, String) {
+        let binary =
+            tokio::task::block_in_place(|| stack::gateway::build(&Toolchain::workspace(), &|line| println!("{line}")));
+        let mut command = Command::new(binary.expect("origin"));
+        command.args(arguments).arg("--config").arg(self.folder.path().join("origin.toml")).stdin(Stdio::null());
+        let done = tokio::task::block_in_place(|| command.output()).expect("it runs");
+        let said = [done.stdout, done.stderr].concat();
+        (done.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
     }
 
     pub(crate) fn is(&self, generation: Generation) -> bool {
@@ -131,38 +166,20 @@ impl Server {
         self.kind == Kind::Embedded
     }
 
-    /// A bucket with versions, in which the writing key can read nothing, and nobody can make public what they write.
-    async fn make(&self, bucket: &Bucket, name: &str) {
-        self.owner(bucket, "PUT", "", &[], Vec::new()).await.expect_success();
-        let versions = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
-        self.owner(bucket, "PUT", "", &[("versioning", "")], versions.into()).await.expect_success();
-        let (all, objects) = (format!("arn:aws:s3:::{name}"), format!("arn:aws:s3:::{name}/*"));
-        // Named one by one: Ceph 16.2 passes over a denial of all but some (`NotAction`).
-        let denied = [
-            "s3:Get*",
-            "s3:List*",
-            "s3:Delete*",
-            "s3:PutBucket*",
-            "s3:PutLifecycle*",
-            "s3:PutObjectAcl",
-            "s3:PutObjectVersionAcl",
-        ];
-        let deny = |field: &str, values: &[&str]| {
-            serde_json::json!({
-                "Effect": "Deny", "Principal": "*", "Resource": [objects], "Action": ["s3:PutObject", "s3:PutObjectAcl"],
-                "Condition": {"StringLike": {field: values}},
-            })
-        };
-        let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [
-            {"Effect": "Deny", "Principal": {"AWS": ["arn:aws:iam:::user/app:writer"]}, "Resource": [all, objects], "Action": denied},
-            deny("s3:x-amz-acl", &["public-read*", "authenticated-read"]),
-            // The same by other names, which old Ceph takes unsigned, too.
-            deny("s3:x-amz-grant-read", &["*"]),
-            deny("s3:x-amz-grant-read-acp", &["*"]),
-            deny("s3:x-amz-grant-write-acp", &["*"]),
-            deny("s3:x-amz-grant-full-control", &["*"]),
-        ]});
-        self.owner(bucket, "PUT", "", &[("policy", "")], policy.to_string().into()).await.expect_success();
+    /// The buckets as the gateway sets them up itself: with versions, nothing that the writing key could read, nothing that could be made public.
+    async fn make(&self) {
+        let found = self.survey().await;
+        assert!(found.changes() > 0 && found.differs(), "{found}");
+        found.apply(|_| ()).await.unwrap_or_else(|error| panic!("{error}\n{found}"));
+        let found = self.survey().await;
+        assert!(!found.differs(), "{found}");
+        println!("{:?}:\n{found}", self.kind);
+    }
+
+    /// What `origin buckets check` looks at.
+    pub(crate) async fn survey(&self) -> Survey {
+        let transport = Transport::new(&self.config.storage).expect("authorities");
+        survey(&self.config, &[], &transport).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// A request by the key that may do everything.
@@ -177,6 +194,11 @@ impl Server {
         let permit = Permit { method, key, query, headers: &[], begins: now(), lasts: 60 };
         let url = bucket.reader.presign(&permit);
         send(self.http.request(method.parse().expect("a method"), url).body(body)).await
+    }
+
+    /// Sets something up at a bucket, as somebody else would.
+    pub(crate) async fn put_setting(&self, bucket: &Bucket, what: &'static str, text: &str) {
+        self.owner(bucket, "PUT", "", &[(what, "")], text.as_bytes().to_vec()).await.expect_success();
     }
 
     /// Puts an object, as an app would.
@@ -218,8 +240,8 @@ impl Answer {
     }
 }
 
-/// The buckets as the gateway's own configuration gives them.
-fn configured(folder: &TempDir, address: SocketAddr, kind: Kind) -> [Bucket; 2] {
+/// The gateway's own configuration, and its buckets.
+fn configured(folder: &TempDir, address: SocketAddr, kind: Kind) -> (Config, [Bucket; 2]) {
     let file = |name: &str, (id, secret): (&str, &str)| {
         let path = folder.path().join(name);
         std::fs::write(&path, format!("{id}:{secret}\n")).expect("written");
@@ -231,17 +253,21 @@ fn configured(folder: &TempDir, address: SocketAddr, kind: Kind) -> [Bucket; 2] 
     for role in ["user-files", "other"] {
         text += &format!(
             "[bucket.{role}]\nurl = \"http://{address}/{role}\"\nregion = \"fsn1\"\ncredentials_file = {owner:?}\nprefixes = [\"users\"]\n\
-             types = [\"audio/*\", \"text/plain\", \"image/svg+xml\"]\nupload_max = \"16MiB\"\n"
+             types = [\"audio/*\", \"text/plain\", \"image/svg+xml\"]\nupload_max = \"16MiB\"\n\
+             origins = [\"{ORIGIN}\"]\n"
         );
         if kind != Kind::Embedded {
             text += &format!("write_credentials_file = {writer:?}\n");
         }
     }
-    let mut buckets = origin::config::parse(&text).unwrap_or_else(|faults| panic!("{faults:?}")).buckets;
+    std::fs::write(folder.path().join("origin.toml"), &text).expect("written");
+    let mut config = origin::config::parse(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let buckets = &mut config.buckets;
     if kind == Kind::Embedded {
         // It knows one key.
         buckets.iter_mut().for_each(|bucket| bucket.writer = Some(bucket.reader.clone()));
     }
     buckets.sort_by(|a, b| b.role.cmp(&a.role));
-    buckets.try_into().expect("two buckets")
+    let both = buckets.clone().try_into().expect("two buckets");
+    (config, both)
 }
