@@ -32,6 +32,8 @@ pub struct EdgeFacts {
     pub asn: Option<u32>,
     /// The version of the filter's rules that the request passed.
     pub ruleset: Option<u32>,
+    /// Whether no rule need challenge it: the edge has seen a clearance ([`crate::clearance`]), or it is none to be challenged.
+    pub cleared: bool,
 }
 
 impl EdgeFacts {
@@ -51,6 +53,7 @@ impl EdgeFacts {
             country: string(&members.country).and_then(Country::parse),
             asn: number(&members.asn),
             ruleset: number(&members.ruleset),
+            cleared: members.cleared.as_ref().and_then(BareItemFromInput::as_boolean).unwrap_or_default(),
         })
     }
 }
@@ -66,6 +69,7 @@ struct Members<'a> {
     country: Value<'a>,
     asn: Value<'a>,
     ruleset: Value<'a>,
+    cleared: Value<'a>,
 }
 
 impl<'a> DictionaryVisitor<'a> for Members<'a> {
@@ -79,6 +83,7 @@ impl<'a> DictionaryVisitor<'a> for Members<'a> {
             "country" => &mut self.country,
             "asn" => &mut self.asn,
             "ruleset" => &mut self.ruleset,
+            "cleared" => &mut self.cleared,
             _ => return Ok(None),
         };
         // The last member of a name is the one that counts (RFC 9651 3.2).
@@ -128,6 +133,9 @@ impl fmt::Display for EdgeFacts {
         }
         if let Some(ruleset) = self.ruleset {
             write!(f, ", ruleset={ruleset}")?;
+        }
+        if self.cleared {
+            f.write_str(", cleared")?;
         }
         Ok(())
     }
@@ -287,11 +295,11 @@ mod tests {
         #[test]
         fn any_facts_come_back(
             client in any::<IpAddr>(), id in any::<[u8; 16]>(), country in proptest::option::of("[A-Z]{2}|T1"),
-            asn in any::<Option<u32>>(), ruleset in any::<Option<u32>>(),
+            asn in any::<Option<u32>>(), ruleset in any::<Option<u32>>(), cleared: bool,
         ) {
             let facts = EdgeFacts {
                 client: client::canonical(client), id: RequestId::from_random(id),
-                country: country.as_deref().and_then(Country::parse), asn, ruleset,
+                country: country.as_deref().and_then(Country::parse), asn, ruleset, cleared,
             };
             prop_assert!(facts.to_string().len() < MAX_LEN / 4);
             prop_assert_eq!(EdgeFacts::parse(&facts.to_string()), Ok(facts));

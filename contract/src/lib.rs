@@ -29,6 +29,7 @@
 )]
 
 pub mod accept;
+pub mod clearance;
 pub mod client;
 pub mod facts;
 pub mod header;

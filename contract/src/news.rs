@@ -18,7 +18,8 @@
 
 use core::fmt;
 
-/// Where the edge asks. No app is ever asked for anything below [`RESERVED`], and no client is answered there.
+/// Where the edge asks. No app is ever asked for anything below [`RESERVED`], and no client is answered there, but where it
+/// brings what came of a challenge.
 pub const PATH: &str = "/.edge/exchange";
 /// What the addresses begin with that are between edge and gateway.
 pub const RESERVED: &str = "/.edge/";

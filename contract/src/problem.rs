@@ -62,6 +62,12 @@ pub enum Problem {
     Maintenance,
     /// A rule of the filter stops it.
     Blocked,
+    /// A rule of the filter wants a check first that only a person's browser passes.
+    ChallengeRequired,
+    /// The check was not passed.
+    ChallengeFailed,
+    /// Whoever says whether the check was passed does not answer.
+    ChallengeUnavailable,
     /// The client asked for a stored answer (`only-if-cached`) and there is none.
     NotCached,
     /// The request has passed us before, several times.
@@ -73,7 +79,7 @@ const APP_ADVICE: &str = "Try again in a moment; if it stays so, tell us the req
 
 impl Problem {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::BadRequest,
         Self::PathRefused,
         Self::NotFound,
@@ -100,6 +106,9 @@ impl Problem {
         Self::Draining,
         Self::Maintenance,
         Self::Blocked,
+        Self::ChallengeRequired,
+        Self::ChallengeFailed,
+        Self::ChallengeUnavailable,
         Self::NotCached,
         Self::Loop,
     ];
@@ -189,6 +198,24 @@ impl Problem {
                 "blocked",
                 "The request was stopped by a rule",
                 "It looks like an attack to us. If it is none, tell us the rule and the request id below.",
+            ),
+            Self::ChallengeRequired => (
+                403,
+                "challenge-required",
+                "A short check before you go on",
+                "It tells people from programs, and mostly passes by itself. Cookies and JavaScript must be on.",
+            ),
+            Self::ChallengeFailed => (
+                403,
+                "challenge-failed",
+                "The check was not passed",
+                "Here it is once more: wait for it to end before you continue.",
+            ),
+            Self::ChallengeUnavailable => (
+                503,
+                "challenge-unavailable",
+                "The check cannot be made right now",
+                "It is not your fault. Here it is once more: try again in a few seconds.",
             ),
             Self::Maintenance => (
                 503,

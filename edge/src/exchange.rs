@@ -39,6 +39,8 @@ pub struct Exchange {
     pub ruleset: Option<u32>,
     /// The limit that a rule has count it.
     pub limit: Option<Box<str>>,
+    /// Whether no rule need challenge it: it shows a clearance, or is none to be challenged.
+    pub cleared: bool,
 }
 
 impl Exchange {
@@ -57,6 +59,7 @@ impl Exchange {
             country: self.visitor.country,
             asn: self.visitor.asn,
             ruleset: self.ruleset,
+            cleared: self.cleared,
         }
     }
 }

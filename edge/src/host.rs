@@ -4,6 +4,7 @@ use cache::purge::Verdict;
 use cache::{Fields, Key, Meta, Settings, Store, Timestamp};
 use contract::Problem;
 
+use crate::challenge::{Gate, Said};
 use crate::fetch::{Errand, Fetched};
 use crate::{Answer, Exchange, FieldsMut, Standing};
 
@@ -67,6 +68,24 @@ pub trait Host: Store + Sized {
 
     /// Reads the standing orders that this host knows of.
     fn standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> T;
+
+    /// What it needs to challenge visitors; where there is nothing, rules that would block.
+    fn gate(&self) -> Option<Gate<'_>> {
+        None
+    }
+
+    /// Whether a path is a program's that no rule is to challenge, as a webhook's.
+    fn is_for_programs(&self, _path: &str) -> bool {
+        false
+    }
+
+    /// Has Turnstile say whether a token is good, within a time. Only asked where there is a [`gate`](Self::gate).
+    ///
+    /// # Errors
+    /// It does not say.
+    fn verify(&self, _exchange: &Exchange, _token: &str) -> impl Future<Output = Result<Said, Problem>> {
+        std::future::ready(Err(Problem::ChallengeUnavailable))
+    }
 
     /// What the purges say of an entry.
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict;

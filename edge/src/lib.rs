@@ -15,6 +15,7 @@
 
 pub mod answer;
 pub mod assets;
+pub mod challenge;
 mod complete;
 pub mod exchange;
 pub mod fetch;
@@ -33,6 +34,7 @@ pub mod standing;
 mod worker;
 
 pub use answer::{Answer, FieldsMut};
+pub use challenge::Gate;
 pub use exchange::{Exchange, Visitor};
 pub use fetch::{Errand, Fetched, Sharing};
 pub use host::{Conditions, Head, Host};

@@ -7,11 +7,14 @@ use cache::purge::groups;
 use cache::{
     Ask, Bypass, Choice, Fields, Forwarded, Meta, Phase, Plan, Stale, Terms, Times, choose, invalidation, request,
 };
+use contract::clearance::COOKIE;
 use contract::{EdgeFacts, Problem, RequestId, Target, Traceparent, header, news, wants_json};
 
+use crate::challenge::{self, Form as Passed};
 use crate::exchange::Refused;
 use crate::fetch::{self, Errand, Fetched, Manner};
-use crate::filter::{Outcome, Rule, Ruleset, VERSION, Verdict};
+use crate::filter::rule::without_port;
+use crate::filter::{Block, Outcome, Rule, Ruleset, VERSION, Verdict};
 use crate::host::{Conditions, Head, Host};
 use crate::locate::{self, Entry, Located};
 use crate::page::Reply;
@@ -24,7 +27,8 @@ use crate::{Answer, Exchange, FieldsMut, Visitor, page};
 pub fn admit(head: &impl Head, visitor: Visitor, random: [u8; 16], max_target: usize) -> Result<Exchange, Refused> {
     let id = RequestId::from_random(random);
     let exchange = enter(head, visitor, id, max_target)?;
-    if exchange.target.path().starts_with(news::RESERVED) {
+    let path = exchange.target.path();
+    if path.starts_with(news::RESERVED) && path != challenge::PATH {
         return Err(Refused { problem: Problem::NotFound, id, json: exchange.json });
     }
     Ok(exchange)
@@ -34,7 +38,7 @@ pub fn admit(head: &impl Head, visitor: Visitor, random: [u8; 16], max_target: u
 pub fn admitted(head: &impl Head, facts: &EdgeFacts, max_target: usize) -> Result<Exchange, Refused> {
     let visitor = Visitor { client: facts.client, country: facts.country, asn: facts.asn };
     let exchange = enter(head, visitor, facts.id, max_target)?;
-    Ok(Exchange { ruleset: facts.ruleset, ..exchange })
+    Ok(Exchange { ruleset: facts.ruleset, cleared: facts.cleared, ..exchange })
 }
 
 /// Has the rules judge an admitted request that no rules have judged before; `before` are asked before them, and alone where there are no
@@ -49,7 +53,7 @@ pub fn filter<'a>(
     let rules = rules.into();
     let verdict = match rules {
         Some(rules) => rules.judge(before, exchange, head.method(), head, form),
-        None => Ruleset::only(before, exchange, head.method(), head),
+        None => Ruleset::default().only(before, exchange, head.method(), head),
     };
     if rules.is_some() {
         exchange.ruleset = Some(VERSION);
@@ -58,7 +62,22 @@ pub fn filter<'a>(
     verdict
 }
 
-/// The same for a request that our edge has let pass: what its rules have said of cache and limits holds here, too.
+/// Has rules alone that stand judge a request that our edge has let pass, and may not have heard of them yet.
+pub fn standing<'a>(
+    rules: impl Into<Option<&'a Ruleset>>,
+    before: &[Rule],
+    exchange: &mut Exchange,
+    head: &impl Head,
+) -> Verdict {
+    let verdict = match rules.into() {
+        Some(rules) => rules.only(before, exchange, head.method(), head),
+        None => Ruleset::default().only(before, exchange, head.method(), head),
+    };
+    carry(&verdict, exchange);
+    verdict
+}
+
+/// The same for what its rules have said of cache and limits, which holds here, too.
 pub fn filtered(rules: &Ruleset, before: &[Rule], exchange: &mut Exchange, head: &impl Head) {
     carry(&rules.again(before, exchange, head.method(), head), exchange);
 }
@@ -77,13 +96,17 @@ pub fn stopped<H: Host>(host: &H, exchange: &Exchange, outcome: &Outcome) -> Opt
     let (status, reply) = match outcome {
         Outcome::Pass => return None,
         Outcome::Block(block) => (block.status, page::blocked(block, exchange.id, exchange.json)),
-        Outcome::Redirect(to) => {
-            let mut answer = Answer { status: 302, fields: H::Fields::empty(), body: host.text(String::new()) };
-            answer.fields.append("location", to.as_bytes());
-            answer.fields.append("cache-control", b"no-store");
-            answer.fields.append(header::REQUEST_ID, exchange.id.text().as_str().as_bytes());
-            return Some(answer);
-        }
+        Outcome::Challenge(block) => match host.gate() {
+            Some(gate) => {
+                let problem = Problem::ChallengeRequired;
+                let challenge = Block { problem, status: problem.status(), ..Block::clone(block) };
+                let to = exchange.target.as_str();
+                let json = exchange.json;
+                (challenge.status, page::challenge(problem, Some(&challenge), gate.site_key, to, exchange.id, json))
+            }
+            None => (block.status, page::blocked(block, exchange.id, exchange.json)),
+        },
+        Outcome::Redirect(to) => return Some(redirected(host, 302, to, exchange.id)),
     };
     Some(reply_with(host, status, reply, exchange.id))
 }
@@ -106,7 +129,68 @@ fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -
         json,
         ruleset: None,
         limit: None,
+        cleared: false,
     })
+}
+
+/// Takes note of the clearance that a request shows, if any ([`challenge::take`]), and of whether it needs one at all.
+pub fn clear<H: Host>(host: &H, exchange: &mut Exchange, clearance: Option<&str>) {
+    let path = exchange.target.path();
+    let free = path == contract::HEALTH || path.starts_with(news::RESERVED) || host.is_for_programs(path);
+    let holds = |clearance: &str| {
+        let who = (exchange.visitor.client, without_port(&exchange.authority));
+        host.gate().is_some_and(|gate| gate.keys.is_clear(clearance, who.0, who.1, host.now().as_secs()))
+    };
+    exchange.cleared |= free || clearance.is_some_and(holds);
+}
+
+/// Answers who has been challenged, and brings what `method` and `form` say to [`challenge::PATH`]: with a clearance and the way on, or
+/// with the challenge again.
+pub async fn challenged<H: Host>(host: &H, exchange: &Exchange, method: &str, form: Option<&[u8]>) -> Answered<H> {
+    let (Some(gate), "POST", Some(form)) = (host.gate(), method, form) else {
+        return refused(
+            host,
+            exchange,
+            if form.is_none() && method == "POST" { Problem::BodyTooLarge } else { Problem::NotFound },
+        );
+    };
+    let Passed { token, to } = Passed::read(form);
+    let authority = without_port(&exchange.authority);
+    let said = match &*token {
+        "" => Ok(challenge::Said::default()),
+        token => host.verify(exchange, token).await,
+    };
+    let problem = match said {
+        Ok(said) if said.suffices(authority) => {
+            let until = host.now().as_secs().saturating_add(gate.clearance);
+            let clearance = gate.keys.clear(exchange.visitor.client, authority, until);
+            let mut answer = redirected(host, 303, &to, exchange.id);
+            let cookie =
+                format!("{COOKIE}={clearance}; Path=/; Max-Age={}; Secure; HttpOnly; SameSite=Lax", gate.clearance);
+            answer.fields.append("set-cookie", cookie.as_bytes());
+            return Answered { answer, phase: None, problem: None };
+        }
+        Ok(_) => Problem::ChallengeFailed,
+        Err(problem) => problem,
+    };
+    if !matches!(problem, Problem::ChallengeFailed | Problem::ChallengeUnavailable) {
+        return refused(host, exchange, problem);
+    }
+    let reply = page::challenge(problem, None, gate.site_key, &to, exchange.id, exchange.json);
+    Answered { answer: reply_with(host, problem.status(), reply, exchange.id), phase: None, problem: Some(problem) }
+}
+
+fn refused<H: Host>(host: &H, exchange: &Exchange, problem: Problem) -> Answered<H> {
+    let answer = refuse(host, &Refused { problem, id: exchange.id, json: exchange.json });
+    Answered { answer, phase: None, problem: Some(problem) }
+}
+
+fn redirected<H: Host>(host: &H, status: u16, to: &str, id: RequestId) -> Answer<H::Fields, H::Body> {
+    let mut answer = Answer { status, fields: H::Fields::empty(), body: host.text(String::new()) };
+    answer.fields.append("location", to.as_bytes());
+    answer.fields.append("cache-control", b"no-store");
+    answer.fields.append(header::REQUEST_ID, id.text().as_str().as_bytes());
+    answer
 }
 
 /// Answers an admitted request: asset, cache, or the next hop.

@@ -179,6 +179,9 @@ pub(crate) struct Block {
     /// Do not refuse them, but have [rate.NAME] count them
     #[arg(long, value_name = "NAME")]
     limit: Option<String>,
+    /// Do not refuse them, but ask for a check that only a person's browser passes ([turnstile])
+    #[arg(long, conflicts_with_all = ["limit", "status", "page"])]
+    challenge: bool,
     /// Only note what it would do
     #[arg(long)]
     dry_run: bool,
@@ -191,9 +194,14 @@ pub(crate) struct Block {
 }
 
 pub(crate) fn block(block: &Block) -> Result<Option<String>, Failure> {
+    let action = match () {
+        () if block.challenge => "challenge",
+        () if block.limit.is_some() => "limit",
+        () => "block",
+    };
     let mut rule = serde_json::json!({
         "name": block.name,
-        "action": if block.limit.is_some() { "limit" } else { "block" },
+        "action": action,
         "address": block.address,
         "path": block.path,
         "host": block.host,

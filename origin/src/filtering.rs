@@ -5,7 +5,7 @@ use contract::Problem;
 use edge::exchange::Refused;
 use edge::filter::Outcome;
 use edge::filter::ruleset::LONGEST_FORM;
-use edge::{Answer, Exchange, Host as _, pipeline};
+use edge::{Answer, Exchange, Host as _, challenge, pipeline};
 use http_body_util::{BodyExt as _, Limited};
 
 use crate::access::Record;
@@ -36,7 +36,7 @@ pub(crate) async fn judge(
             body = body.at_most(most);
         }
         if rules.wants_form(exchange, method, incoming) {
-            match read(body).await {
+            match read(body, LONGEST_FORM).await {
                 Ok(bytes) => {
                     body = Body::full(bytes.clone());
                     form = Some(bytes);
@@ -55,14 +55,23 @@ pub(crate) async fn judge(
         }
     }
     // Of what stands the Worker may not have heard yet.
-    let rules = rules.filter(|_| exchange.ruleset.is_none() || form.is_some());
-    let verdict =
-        native.standing(|standing| pipeline::filter(rules, &standing.rules, exchange, incoming, form.as_deref()));
+    let known = exchange.ruleset.is_some() && form.is_none();
+    let verdict = native.standing(|standing| {
+        if known {
+            pipeline::standing(rules, &standing.rules, exchange, incoming)
+        } else {
+            pipeline::filter(rules, &standing.rules, exchange, incoming, form.as_deref())
+        }
+    });
     record.filter = verdict.hits;
     match pipeline::stopped(native, exchange, &verdict.outcome) {
         Some(answer) => {
-            if let Outcome::Block(block) = &verdict.outcome {
-                record.reason = block.problem.as_str();
+            match &verdict.outcome {
+                Outcome::Challenge(_) if native.gate().is_some() => {
+                    record.reason = Problem::ChallengeRequired.as_str();
+                }
+                Outcome::Block(block) | Outcome::Challenge(block) => record.reason = block.problem.as_str(),
+                Outcome::Pass | Outcome::Redirect(_) => {}
             }
             Err(answer)
         }
@@ -70,9 +79,23 @@ pub(crate) async fn judge(
     }
 }
 
-/// Reads a form, whose length is known to be small.
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    let most = usize::try_from(LONGEST_FORM).unwrap_or(usize::MAX);
+/// Answers a form that brings what came of a challenge.
+pub(crate) async fn challenged(
+    native: &Native,
+    exchange: &Exchange,
+    method: &str,
+    upload: Option<Body>,
+    record: &mut Record,
+) -> Answer<HeaderFields, Body> {
+    let form = read(upload.unwrap_or_else(Body::empty), challenge::LONGEST_FORM as u64).await.ok();
+    let answered = pipeline::challenged(native, exchange, method, form.as_deref()).await;
+    record.reason = answered.problem.map_or("", Problem::as_str);
+    answered.answer
+}
+
+/// Reads a form.
+async fn read(body: Body, most: u64) -> Result<Bytes, Problem> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     match Limited::new(body, most).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) => Err(match error.downcast_ref::<BodyError>() {

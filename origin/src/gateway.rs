@@ -17,6 +17,7 @@ use crate::orders::Orders;
 use crate::ranges::Ranges;
 use crate::sites::Sites;
 use crate::store::EntryStore;
+use crate::turnstile::Turnstile;
 use crate::upstream::{self, Pool};
 use crate::webhooks::Webhooks;
 use crate::zone_cache::ZoneCache;
@@ -33,6 +34,8 @@ pub struct Gateway {
     pub orders: Orders,
     /// Cloudflare's cache of our zone, where we may purge it.
     pub(crate) zone_cache: Option<ZoneCache>,
+    /// Who says whether a challenge was passed, where visitors are challenged.
+    pub(crate) turnstile: Option<Turnstile>,
     /// Cloudflare's addresses.
     pub(crate) ranges: Ranges,
     /// How often one client may do something.
@@ -75,7 +78,15 @@ impl Gateway {
                 None
             }
         });
+        let turnstile = config.turnstile.as_ref().and_then(|settings| match Turnstile::new(settings) {
+            Ok(turnstile) => Some(turnstile),
+            Err(error) => {
+                tracing::error!(error, "Turnstile can't be asked: rules that challenge block");
+                None
+            }
+        });
         Arc::new(Self {
+            turnstile,
             connections,
             resting: AtomicBool::new(false),
             metrics: Metrics::new(config.sites.len(), &apps),

@@ -1,7 +1,7 @@
 //! The heads of requests and answers, as the pipeline reads and changes them.
 
 use cache::{Fields, Meta};
-use edge::{FieldsMut, Head};
+use edge::{FieldsMut, Head, challenge};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
@@ -84,6 +84,14 @@ impl Head for Incoming {
 }
 
 impl Incoming {
+    /// Takes the clearance out of its cookies.
+    pub(crate) fn take_clearance(&mut self) -> Option<Box<str>> {
+        let mut fields = HeaderFields(std::mem::take(&mut self.parts.headers));
+        let clearance = challenge::take(&mut fields);
+        self.parts.headers = fields.0;
+        clearance
+    }
+
     /// The same once more.
     pub(crate) fn again(&self) -> Self {
         let (mut parts, ()) = Request::new(()).into_parts();

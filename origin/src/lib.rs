@@ -47,6 +47,7 @@ pub mod storage;
 pub mod store;
 pub mod telemetry;
 pub mod trust;
+mod turnstile;
 mod upgrade;
 mod upstream;
 pub mod versions;

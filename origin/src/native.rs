@@ -10,7 +10,8 @@ use cache::purge::{Scope, Verdict};
 use cache::range::ByteRange;
 use cache::{Fields as _, Kept, Key, Mark, Meta, Settings, Store, Timestamp};
 use contract::Problem;
-use edge::{Answer, Conditions, Errand, Exchange, Fetched, Host, Standing, fetch};
+use edge::challenge::Said;
+use edge::{Answer, Conditions, Errand, Exchange, Fetched, Gate, Host, Standing, fetch};
 use http::header::{CONNECTION, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 
@@ -99,6 +100,17 @@ impl Host for Native {
 
     fn standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> T {
         self.gateway().orders.standing(read)
+    }
+
+    fn gate(&self) -> Option<Gate<'_>> {
+        let gateway = self.gateway();
+        let (turnstile, edge) = (gateway.turnstile.as_ref()?, gateway.config.edge.as_ref()?);
+        Some(Gate { site_key: turnstile.site_key(), keys: &edge.keys, clearance: turnstile.clearance() })
+    }
+
+    async fn verify(&self, exchange: &Exchange, token: &str) -> Result<Said, Problem> {
+        let turnstile = self.gateway().turnstile.as_ref().ok_or(Problem::ChallengeUnavailable)?;
+        turnstile.verify(token, exchange.visitor.client).await
     }
 
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict {

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use cache::Phase;
 use contract::{Problem, RequestId, Target, client, header, news, wants_json};
 use edge::exchange::Refused;
-use edge::{Exchange, Head as _, Visitor, page, pipeline};
+use edge::{Exchange, Head as _, Visitor, challenge, page, pipeline};
 use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
@@ -58,6 +58,7 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let body = Body::downstream(body, limits.body.0, limits.body_rate.0, &connection.place);
     let mut incoming = Incoming { authority: authority.unwrap_or_default().into(), parts, secure: peer.tls };
+    let clearance = incoming.take_clearance();
     let site = site.and_then(|site| if too_large { Err(Problem::BodyTooLarge) } else { Ok(site) });
     let mut detail = "";
     let admitted = site.and_then(|(n, site)| {
@@ -79,7 +80,7 @@ pub(crate) async fn serve(
         json: wants_json(cache::Fields::single(&incoming, "accept"), incoming.target()),
     };
     let serves = admitted.is_ok();
-    let (n, trusted, exchange) = match admitted {
+    let (n, trusted, mut exchange) = match admitted {
         Ok((n, trusted, facts)) => {
             incoming.secure |= trusted != Trusted::Direct;
             let max = usize::try_from(limits.target.0).unwrap_or(usize::MAX);
@@ -98,6 +99,9 @@ pub(crate) async fn serve(
         }
     };
     let native = Native { core, site: n, trusted, connection };
+    if let Ok(exchange) = &mut exchange {
+        pipeline::clear(&native, exchange, clearance.as_deref());
+    }
     let client = exchange.as_ref().map_or(peer.address, |e| e.visitor.client);
     let path = exchange.as_ref().map_or_else(|_| incoming.parts.uri.path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
@@ -213,6 +217,10 @@ async fn answer(
         let mut answer = pipeline::refuse(native, &refused);
         counted.say(&mut answer.fields.0);
         return answer;
+    }
+    if exchange.target.path() == challenge::PATH {
+        // In a box: few requests are one.
+        return Box::pin(filtering::challenged(native, exchange, incoming.method(), upload, record)).await;
     }
     let mut answering = pin!(pipeline::answer(native, exchange, incoming, upload));
     let answered = match poll_fn(|cx| panics::poll(answering.as_mut(), cx)).await {

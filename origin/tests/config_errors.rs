@@ -119,6 +119,10 @@ const CASES: &[(&str, &str)] = &[
         "{http}{site}[cloudflare]\nzone = \"makenot.work\"\napi = \"http://a/\"\nca = \"DIR/none.pem\"\ntoken_file = \"DIR/none\"\n",
     ),
     (
+        "a widget that nobody made",
+        "{http}{site}[turnstile]\nsite_key = \"a b\"\nsecret_file = \"DIR/short.lines\"\nclearance = \"2days\"\nwithin = \"10ms\"\napi = \"http://a/\"\nca = \"DIR/none.pem\"\n",
+    ),
+    (
         "limits that limit nothing",
         "{http}{site}[rate.a]\nburst = 0\nevery = \"1ms\"\npaths = [\"login\"]\nmethods = [\"post\"]\nhosts = [\"https://a\"]\nkey = \"a b\"\nkeep = 1\n[rate.B]\nburst = 1\nevery = \"2days\"\n",
     ),

@@ -20,12 +20,15 @@ class Forward extends Log {
   }
 }
 
+/** The one other server that it asks, which the stack has a double of. */
+const TURNSTILE = "challenges.cloudflare.com";
+
 /**
- * What the Worker's global `fetch` reaches, whatever host it names: the gateway, over TLS with a client certificate. A service of workerd's
+ * What the Worker's global `fetch` reaches, whatever other host it names: the gateway, over TLS with a client certificate. A service of workerd's
  * own behind a Worker of one line, since the option for outbound requests takes a Worker but no service. No JavaScript of Node's
  * touches a request, so bodies stream and WebSockets pass. `Host`, path and query are those of the URL that the Worker fetched.
  */
-function gateway({ address, ca, certificate, key, server_name }) {
+function gateway({ gateway: { address, ca, certificate, key, server_name }, turnstile }) {
   return {
     config: {
       name: "gateway",
@@ -36,7 +39,8 @@ function gateway({ address, ca, certificate, key, server_name }) {
         modules: {
           "gateway.mjs": {
             type: "esm",
-            contents: "export default { fetch: (request, env) => env.GATEWAY.fetch(request) };",
+            contents: `export default { fetch: (request, env) =>
+              (env.TURNSTILE && new URL(request.url).hostname === "${TURNSTILE}" ? env.TURNSTILE : env.GATEWAY).fetch(request) };`,
           },
         },
       },
@@ -52,6 +56,13 @@ function gateway({ address, ca, certificate, key, server_name }) {
             },
           },
         },
+        ...(turnstile && {
+          TURNSTILE: {
+            type: "external",
+            address: turnstile,
+            https: { certificateHost: TURNSTILE, tlsOptions: { trustedCertificates: ca } },
+          },
+        }),
       },
     },
     dev: { unsafeRegisterWorker: false, stripCfConnectingIp: false },
@@ -94,7 +105,7 @@ async function start(options) {
     logRequests: false,
     handleStructuredLogs: (log) => say({ log }),
     enableDevRegistry: false,
-    workers: [await edge(options), gateway(options.gateway)],
+    workers: [await edge(options), gateway(options)],
   });
   const url = await miniflare.ready;
   return { miniflare, url };

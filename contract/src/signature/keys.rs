@@ -61,7 +61,7 @@ impl Key {
         &self.id
     }
 
-    pub(super) fn state(&self) -> Hmac<Sha256> {
+    pub(crate) fn state(&self) -> Hmac<Sha256> {
         self.state.clone()
     }
 }

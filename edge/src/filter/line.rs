@@ -58,7 +58,7 @@ impl fmt::Display for Rule {
         match &self.action {
             Action::Block { status, .. } => write!(f, ":{status}")?,
             Action::Limit(text) | Action::Redirect(text) => write!(f, ":{}", Escaped(text))?,
-            Action::Log | Action::BypassCache => {}
+            Action::Challenge | Action::Log | Action::BypassCache => {}
         }
         if self.dry_run {
             f.write_str(" dry-run")?;
@@ -123,7 +123,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-fn plain(text: &str) -> Option<Box<str>> {
+/// A text of which some bytes are escaped.
+pub(crate) fn plain(text: &str) -> Option<Box<str>> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -231,6 +232,7 @@ fn read_rule(text: &str) -> Result<Rule, String> {
             status: argument.parse().ok().filter(is_refusal).ok_or("block has a status from 400 to 599")?,
             page: None,
         },
+        "challenge" => Action::Challenge,
         "limit" if is_name(&argument) => Action::Limit(argument),
         "log" => Action::Log,
         "bypass-cache" => Action::BypassCache,
@@ -357,6 +359,7 @@ site host=*
 rule old block:410 path=/api/v1/*,/x method=GET,POST host=*.a country=DE,T1 asn=1,64496 address=203.0.113.0-203.0.113.255 agent=*Bad%20Bot* field=x-a:*%2c* query=debug:1 page=Gone%2c%20for%20good.
 rule slow limit:sign-in dry-run path=/login
 rule seen log path=/*
+rule asked challenge dry-run path=/x
 rule fresh bypass-cache query=preview:*
 rule moved redirect:/new?a%3d1 path=/old
 route uploads path=/upload/* method=POST,PUT size=1048576
@@ -366,7 +369,7 @@ route uploads path=/upload/* method=POST,PUT size=1048576
     fn is_read_as_it_is_written() {
         let all = Ruleset::parse(ALL).unwrap();
         assert_eq!(all.to_string(), ALL);
-        assert_eq!((all.rules.len(), all.routes.len(), all.sites.len()), (5, 1, 2));
+        assert_eq!((all.rules.len(), all.routes.len(), all.sites.len()), (6, 1, 2));
     }
 
     #[test]

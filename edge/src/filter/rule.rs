@@ -54,6 +54,8 @@ pub enum Action {
         /// And this sentence on the page.
         page: Option<Box<str>>,
     },
+    /// It goes on where the visitor has shown to be none of a program's ([`crate::challenge`]); who has not is asked to.
+    Challenge,
     /// A limit of this name counts it.
     Limit(Box<str>),
     /// It is noted, and goes on; no later rule is asked.
@@ -70,6 +72,7 @@ impl Action {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Block { .. } => "block",
+            Self::Challenge => "challenge",
             Self::Limit(_) => "limit",
             Self::Log => "log",
             Self::BypassCache => "bypass-cache",
@@ -92,6 +95,8 @@ pub struct Asked<'a, F: ?Sized> {
     pub fields: &'a F,
     /// Who asks.
     pub visitor: &'a Visitor,
+    /// Whether no rule need challenge it.
+    pub cleared: bool,
 }
 
 impl When {
@@ -125,7 +130,7 @@ fn has_parameter(query: Option<&str>, name: &str, value: &Pattern) -> bool {
 }
 
 /// The host of an authority.
-pub(super) fn without_port(authority: &str) -> &str {
+pub(crate) fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') && (!host.contains(':') || host.ends_with(']')) => host,
         _ => authority,

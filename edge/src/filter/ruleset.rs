@@ -88,6 +88,8 @@ pub enum Outcome {
     Pass,
     /// It is refused.
     Block(Box<Block>),
+    /// The visitor is to be asked for a check first; refused where there is none.
+    Challenge(Box<Block>),
     /// It is sent to another path of the host.
     Redirect(Box<str>),
 }
@@ -120,17 +122,18 @@ impl Ruleset {
     ) -> Verdict {
         let asked = asked(exchange, method, fields);
         let mut verdict = Verdict::default();
-        let stops = self.operators(before, &asked, &mut verdict) || self.route(&asked, &mut verdict);
+        let stops =
+            self.operators(before.iter().chain(&self.rules), &asked, &mut verdict) || self.route(&asked, &mut verdict);
         if !stops {
             self.managed(&asked, form, &mut verdict);
         }
         verdict
     }
 
-    /// What rules say that stand alone, without a filter.
-    pub fn only<F: Fields + ?Sized>(rules: &[Rule], exchange: &Exchange, method: &str, fields: &F) -> Verdict {
+    /// What these rules alone say, in place of its own.
+    pub fn only<F: Fields + ?Sized>(&self, rules: &[Rule], exchange: &Exchange, method: &str, fields: &F) -> Verdict {
         let mut verdict = Verdict::default();
-        Self::default().operators(rules, &asked(exchange, method, fields), &mut verdict);
+        self.operators(rules.iter(), &asked(exchange, method, fields), &mut verdict);
         verdict
     }
 
@@ -141,7 +144,7 @@ impl Ruleset {
             return Verdict::default();
         }
         let mut verdict = Verdict::default();
-        self.operators(before, &asked(exchange, method, fields), &mut verdict);
+        self.operators(before.iter().chain(&self.rules), &asked(exchange, method, fields), &mut verdict);
         Verdict { outcome: Outcome::Pass, hits: Vec::new(), ..verdict }
     }
 
@@ -163,8 +166,17 @@ impl Ruleset {
         self.route_of(path)?.size
     }
 
-    fn operators<F: Fields + ?Sized>(&self, before: &[Rule], asked: &Asked<'_, F>, verdict: &mut Verdict) -> bool {
-        for rule in before.iter().chain(&self.rules).filter(|rule| rule.when.matches(asked)) {
+    fn operators<'a, F: Fields + ?Sized>(
+        &self,
+        rules: impl Iterator<Item = &'a Rule>,
+        asked: &Asked<'_, F>,
+        verdict: &mut Verdict,
+    ) -> bool {
+        for rule in rules.filter(|rule| rule.when.matches(asked)) {
+            if rule.action == Action::Challenge && (asked.cleared || self.leaves_alone(asked)) {
+                // As if it did not match: those after it are asked.
+                continue;
+            }
             let dry = rule.dry_run || (self.log_only && rule.action != Action::Log);
             let action = if dry { "dry-run" } else { rule.action.as_str() };
             verdict.hits.push(Hit { rule: rule.name.to_string().into(), action, place: None });
@@ -176,6 +188,12 @@ impl Ruleset {
                     let rule = rule.name.to_string().into();
                     let block = Block { problem: Problem::Blocked, rule, status: *status, page: page.clone() };
                     verdict.outcome = Outcome::Block(block.into());
+                    return true;
+                }
+                Action::Challenge => {
+                    let (rule, problem) = (rule.name.to_string().into(), Problem::Blocked);
+                    let block = Block { problem, rule, status: problem.status(), page: None };
+                    verdict.outcome = Outcome::Challenge(block.into());
                     return true;
                 }
                 Action::Redirect(to) => {
@@ -222,11 +240,16 @@ impl Ruleset {
         })
     }
 
+    /// Whether the site has it that managed rules do not look at it, nor others challenge it.
+    fn leaves_alone<F: ?Sized>(&self, asked: &Asked<'_, F>) -> bool {
+        self.of_site(asked).is_some_and(|site| begins_with_any(asked.path, &site.off))
+    }
+
     fn managed<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>, form: Option<&[u8]>, verdict: &mut Verdict) {
-        let site = self.of_site(asked);
-        if site.is_some_and(|site| begins_with_any(asked.path, &site.off)) {
+        if self.leaves_alone(asked) {
             return;
         }
+        let site = self.of_site(asked);
         let block = site.map_or(self.block, |site| self.block.or(site.block));
         let looked = Looked { path: asked.path, query: asked.query, fields: asked.fields, form };
         let Some(found) = look(&looked, block) else { return };
@@ -253,6 +276,7 @@ fn asked<'a, F: ?Sized>(exchange: &'a Exchange, method: &'a str, fields: &'a F) 
         query: exchange.target.query(),
         fields,
         visitor: &exchange.visitor,
+        cleared: exchange.cleared,
     }
 }
 

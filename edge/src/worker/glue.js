@@ -68,6 +68,32 @@ export async function ask(url, packed, patience) {
   return response.status === 200 && response.headers.has("gateway") ? await response.text() : null;
 }
 
+// What Turnstile says of a token: whether it is good, on which host's page the check was passed, what for, then error codes, a line each. Or
+// 429, where the client asks too often, or nothing.
+export async function verify(limiter, client, secret, response, remoteip, patience) {
+  const free = await limiter?.limit({ key: client }).catch(() => undefined);
+  if (free?.success === false) return 429;
+  try {
+    const answer = await fetch("https://challenges.cloudflare.com/turnstile/v0/siteverify", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ secret, response, remoteip }),
+      signal: AbortSignal.timeout(patience),
+    });
+    const said = await answer.json();
+    if (typeof said.success === "boolean") {
+      return [said.success, said.hostname ?? "", said.action ?? "", ...(said["error-codes"] ?? [])].join("\n");
+    }
+  } catch (error) {
+    console.error(JSON.stringify({ message: "turnstile", error: String(error?.message ?? error) }));
+  }
+}
+
+// All of a body as text, or null where it has more than `limit` bytes.
+export async function read_text(body, limit) {
+  return (await whole(body, limit))?.text() ?? null;
+}
+
 // Ends with the promise, or before it.
 export function at_most(promise, milliseconds) {
   return Promise.race([promise, new Promise((resolve) => setTimeout(resolve, milliseconds))]);

@@ -10,7 +10,7 @@ use cache::purge::Verdict;
 use cache::range::ByteRange;
 use cache::{Kept, Key, Mark, Meta, Settings, Store, Timestamp, meta};
 use contract::news::{self, News};
-use contract::signature::{Key as SigningKey, Message};
+use contract::signature::{Keys, Message};
 use contract::{Country, EdgeFacts, Problem, RequestId, client, header};
 use sha2::{Digest as _, Sha256};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -20,6 +20,7 @@ use worker::web_sys;
 
 use super::glue;
 use super::lines::{Lines, add};
+use crate::challenge::{self, Gate, Said};
 use crate::following::{Following, Hearing};
 use crate::{Answer, Conditions, Errand, Exchange, Fetched, Head, Host, Standing, Visitor, fetch, onward};
 
@@ -75,6 +76,11 @@ impl Request {
         Self { fields, method, scheme, authority, target, visitor }
     }
 
+    /// Takes the clearance out of its cookies.
+    pub(super) fn take_clearance(&mut self) -> Option<Box<str>> {
+        challenge::take(&mut self.fields)
+    }
+
     pub(super) fn visitor(&self) -> Visitor {
         self.visitor
     }
@@ -107,7 +113,11 @@ impl Head for Request {
 /// The runtime, for one request.
 #[derive(Clone)]
 pub(super) struct Runtime {
-    pub(super) key: &'static SigningKey,
+    pub(super) keys: &'static Keys,
+    /// What the build has put in.
+    pub(super) own: &'static super::Own,
+    /// The widget that challenges, where there is one.
+    pub(super) turnstile: Option<&'static super::Turnstile>,
     pub(super) context: JsValue,
     /// A rate limit of the platform's, or undefined: coarse, and each data centre's own.
     pub(super) limiter: JsValue,
@@ -213,7 +223,7 @@ impl Runtime {
     ) {
         let facts = facts.to_string();
         let message = Message { method, authority, path, query, facts: &facts };
-        let signed = self.key.sign(&message, self.now().as_secs());
+        let signed = self.keys.signing().sign(&message, self.now().as_secs());
         add(packed, header::EDGE_FACTS, &facts);
         add(packed, header::SIGNATURE_INPUT, &signed.input);
         add(packed, header::SIGNATURE, &signed.signature);
@@ -292,6 +302,36 @@ impl Host for Runtime {
 
     fn standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> T {
         FOLLOWING.with_borrow(|following| read(following.standing()))
+    }
+
+    fn gate(&self) -> Option<Gate<'_>> {
+        let clearance = self.own.terms.clearance;
+        self.turnstile.map(|turnstile| Gate { site_key: &turnstile.site_key, keys: self.keys, clearance })
+    }
+
+    fn is_for_programs(&self, path: &str) -> bool {
+        self.own.terms.for_programs.iter().any(|known| **known == *path)
+    }
+
+    async fn verify(&self, exchange: &Exchange, token: &str) -> Result<Said, Problem> {
+        let secret = self.turnstile.map(|turnstile| &*turnstile.secret).unwrap_or_default();
+        let within = u32::try_from(self.own.terms.within).unwrap_or(u32::MAX);
+        let client = exchange.visitor.client;
+        let household = client::household(client).to_string();
+        let said = glue::verify(&self.limiter, &household, secret, token, &client.to_string(), within).await;
+        let said = said.map_err(|_| Problem::ChallengeUnavailable)?;
+        if said.as_f64().is_some() {
+            return Err(Problem::RateLimited);
+        }
+        let said = said.as_string().ok_or(Problem::ChallengeUnavailable)?;
+        let mut lines = said.split('\n');
+        let mut next = || lines.next().unwrap_or_default().to_owned();
+        let said = Said { success: next() == "true", hostname: next(), action: next() };
+        if let Some(code) = lines.find(|code| challenge::says_nothing(code)) {
+            worker::console_error!("turnstile: {code}");
+            return Err(Problem::ChallengeUnavailable);
+        }
+        Ok(said)
     }
 
     fn verdict(&self, key: &Key, stored: &Meta) -> Verdict {

@@ -11,16 +11,21 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use contract::header;
-use contract::signature::{Key, Keys};
+use contract::signature::Keys;
 use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, web_sys};
 
+use crate::challenge::{self, Terms};
 use crate::filter::{Hit, Outcome, Ruleset};
 use crate::headers::Headers;
 use crate::{Exchange, FieldsMut as _, Head as _, Host as _, pipeline};
 
 /// Bytes of path and query: what the gateway allows by default.
 const MAX_TARGET: usize = 8 << 10;
+
+/// Bytes of a form that brings a challenge's token.
+#[expect(clippy::cast_possible_truncation, reason = "a few KiB")]
+const FORM: u32 = challenge::LONGEST_FORM as u32;
 
 /// The Worker's entry.
 ///
@@ -30,13 +35,17 @@ const MAX_TARGET: usize = 8 << 10;
 #[expect(unreachable_pub, reason = "the runtime reaches it, by its name")]
 pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Result<web_sys::Response, JsValue> {
     Context::new(context.clone().unchecked_into()).pass_through_on_exception();
-    let runtime = host::Runtime { key: key(&env)?, limiter: glue::binding(&env, "LIMITER"), context };
-    let (upload, request) = (request.body(), host::Request::new(&request));
+    let own = own()?;
+    let (keys, turnstile) = (keys(&env)?, turnstile(&env));
+    let runtime = host::Runtime { keys, own, turnstile, limiter: glue::binding(&env, "LIMITER"), context };
+    let (upload, mut request) = (request.body(), host::Request::new(&request));
+    let clearance = request.take_clearance();
     let started = runtime.now();
     let (method, secure): (Box<str>, bool) = (request.method().into(), request.secure());
     let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
         Ok(mut exchange) => {
-            let rules = own()?.rules.as_ref();
+            pipeline::clear(&runtime, &mut exchange, clearance.as_deref());
+            let rules = own.rules.as_ref();
             let judge = |exchange: &mut Exchange| {
                 runtime.standing(|standing| pipeline::filter(rules, &standing.rules, exchange, &request, None))
             };
@@ -53,6 +62,14 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
             };
             match pipeline::stopped(&runtime, &exchange, &verdict.outcome) {
                 Some(answer) => (answer, None, said),
+                None if exchange.target.path() == challenge::PATH => {
+                    let form = match upload {
+                        Some(upload) => glue::read_text(&upload, FORM).await.ok().and_then(|text| text.as_string()),
+                        None => Some(String::new()),
+                    };
+                    let form = form.as_deref().map(str::as_bytes);
+                    (pipeline::challenged(&runtime, &exchange, &method, form).await.answer, None, said)
+                }
                 None => {
                     let answered = pipeline::answer(&runtime, &Arc::new(exchange), request, upload).await;
                     (answered.answer, answered.phase, said)
@@ -67,7 +84,7 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     answer.fields.remove("connection");
     // Kept with what is stored; nobody else's affair.
     answer.fields.remove(header::HANDOFF_OBJECT);
-    if let Some(headers) = own()?.headers.as_ref().filter(|_| answer.status != 101) {
+    if let Some(headers) = own.headers.as_ref().filter(|_| answer.status != 101) {
         headers.apply(secure, &mut answer.fields);
     }
     // Each part is made by us or has been through the path rule, so none holds a quote, a backslash or a control byte.
@@ -99,11 +116,12 @@ struct Said {
     filter: Option<Hit>,
 }
 
-/// What the build has put in: the filter's rules and what is done with answers' fields, where there are any.
+/// What the build has put in: the filter's rules and what is done with answers' fields, where there are any, and the terms of challenges.
 #[derive(Default)]
 struct Own {
     rules: Option<Ruleset>,
     headers: Option<Headers>,
+    terms: Terms,
 }
 
 /// Read once an instance.
@@ -116,10 +134,13 @@ fn own() -> Result<&'static Own, JsValue> {
     // Unbuilt, as in a test of the modules alone, there is nothing.
     let mut lines = Some(&*text).filter(|text| !text.is_empty() && !text.starts_with('@')).unwrap_or_default();
     let mut own = Own::default();
-    if let Some((first, rest)) = lines.split_once('\n')
-        && let Some(headers) = Headers::parse(first)
-    {
-        (own.headers, lines) = (Some(headers), rest);
+    while let Some((first, rest)) = lines.split_once('\n') {
+        match (Headers::parse(first), Terms::parse(first)) {
+            (Some(headers), _) => own.headers = Some(headers),
+            (_, Some(terms)) => own.terms = terms,
+            _ => break,
+        }
+        lines = rest;
     }
     if !lines.is_empty() {
         own.rules = Some(Ruleset::parse(lines).map_err(|e| JsValue::from(format!("the rules: {e}")))?);
@@ -127,10 +148,35 @@ fn own() -> Result<&'static Own, JsValue> {
     Ok(OWN.get_or_init(|| own))
 }
 
-/// The key that signs, read once an instance.
-fn key(env: &Env) -> Result<&'static Key, JsValue> {
+/// The widget that challenges.
+struct Turnstile {
+    site_key: Box<str>,
+    secret: Box<str>,
+}
+
+/// Its two keys, read once an instance; without both there is none.
+fn turnstile(env: &Env) -> Option<&'static Turnstile> {
+    static TURNSTILE: OnceLock<Option<Turnstile>> = OnceLock::new();
+    let read = || {
+        let text = |name| glue::binding(env, name).as_string().filter(|text| !text.is_empty());
+        match (text("TURNSTILE_SITEKEY"), text("TURNSTILE_SECRET")) {
+            (Some(site_key), Some(secret)) if challenge::is_site_key(&site_key) => {
+                return Some(Turnstile { site_key: site_key.into(), secret: secret.into() });
+            }
+            (None, None) => {}
+            _ => worker::console_error!(
+                "TURNSTILE_SITEKEY and TURNSTILE_SECRET go together, both from the widget's page"
+            ),
+        }
+        None
+    };
+    TURNSTILE.get_or_init(read).as_ref()
+}
+
+/// The keys, the first of which signs, read once an instance.
+fn keys(env: &Env) -> Result<&'static Keys, JsValue> {
     static KEYS: OnceLock<Keys> = OnceLock::new();
-    let keys = match KEYS.get() {
+    Ok(match KEYS.get() {
         Some(keys) => keys,
         None => {
             let text = env
@@ -139,8 +185,7 @@ fn key(env: &Env) -> Result<&'static Key, JsValue> {
             let keys = Keys::parse(&text.to_string()).map_err(|e| JsValue::from(format!("EDGE_KEY: {e}")))?;
             KEYS.get_or_init(|| keys)
         }
-    };
-    Ok(keys.signing())
+    })
 }
 
 /// Sixteen random bytes, taken from the runtime by the kilobyte: crossing over costs more than the bytes.

@@ -131,6 +131,38 @@ fn what_else_a_rule_does() {
 }
 
 #[test]
+fn a_challenge_is_for_who_has_not_passed_one() {
+    let rules = "site host=* off=/git/\nrule ask challenge path=/*\nrule then block:410 path=/b";
+    let judge = |target: &str, cleared: bool| {
+        let asked = Asked { method: "GET", target, fields: &[] };
+        let mut exchange = pipeline::admit(&asked, VISITOR(), [7; 16], 99).unwrap();
+        exchange.cleared = cleared;
+        let rules = Ruleset::parse(rules).unwrap();
+        let verdict = pipeline::filter(&rules, &[], &mut exchange, &asked, None);
+        (
+            hits(&verdict).iter().map(|hit| hit.0.to_owned()).collect::<Vec<_>>(),
+            verdict.outcome,
+            exchange.facts().cleared,
+        )
+    };
+    let (rule, outcome, _) = judge("/a", false);
+    assert!(rule == ["ask"] && matches!(&outcome, Outcome::Challenge(block) if &*block.rule == "ask"), "{outcome:?}");
+    // One that has passed goes on to the next rule, and the gateway is told.
+    assert_eq!(judge("/a", true), (vec![], Outcome::Pass, true));
+    assert_eq!(judge("/b", true).0, ["then"]);
+    assert_eq!(judge("/git/a", false), (vec![], Outcome::Pass, false));
+    // The gateway judges by rules that stand what the Worker has let pass.
+    let asked = Asked { method: "GET", target: "/git/a", fields: &[] };
+    let mut exchange = pipeline::admit(&asked, VISITOR(), [7; 16], 99).unwrap();
+    let all = Ruleset::parse(rules).unwrap();
+    let standing = Ruleset::parse("rule now challenge").unwrap().rules;
+    assert_eq!(pipeline::standing(&all, &standing, &mut exchange, &asked).outcome, Outcome::Pass);
+    assert_ne!(pipeline::standing(None, &standing, &mut exchange, &asked).outcome, Outcome::Pass);
+    let dry = ask("rule ask challenge dry-run", "GET", "/a", &[]);
+    assert_eq!((hits(&dry), &dry.outcome), (vec![("ask", "dry-run")], &Outcome::Pass));
+}
+
+#[test]
 fn a_route_takes_what_it_says() {
     let rules = "route up path=/up/* method=POST,PUT size=10\nroute rest path=/*";
     assert_eq!(blocks(&get(rules, "/up/x")).problem, Problem::MethodNotAllowed);

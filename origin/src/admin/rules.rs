@@ -68,6 +68,12 @@ fn read(gateway: &Gateway, body: &[u8]) -> Result<(Rule, Option<u64>), String> {
     {
         return Err(format!("there is no limit `{name}`: add a section [rate.{name}] to the configuration"));
     }
+    if rule.action == Action::Challenge && gateway.config.turnstile.is_none() {
+        return Err(
+            "there is no [turnstile] in the configuration, so nobody could pass a challenge: add the section, or block"
+                .to_owned(),
+        );
+    }
     let full = gateway.orders.standing(|standing| {
         standing.rules.len() >= MOST && !standing.rules.iter().any(|known| known.name == rule.name)
     });

@@ -12,7 +12,9 @@ use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Liste
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
-use super::{Config, Fault, Rate, Webhook, Written, acme, app, bucket, cloudflare, filter, headers, rate, webhook};
+use super::{
+    Config, Fault, Rate, Webhook, Written, acme, app, bucket, cloudflare, filter, headers, rate, turnstile, webhook,
+};
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
 const SOCKET_PATH: usize = 107;
@@ -36,6 +38,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     }
     let cloudflare = file.cloudflare.and_then(|section| cloudflare::check(section, &mut faults));
     let edge = file.edge.and_then(|e| edge(e, &mut faults));
+    let turnstile = file.turnstile.and_then(|section| turnstile::check(section, edge.is_some(), &mut faults));
     let client_ca = file.tls.as_ref().is_some_and(|t| t.client_ca.is_some());
     let given = Given {
         tls: file.tls.is_some(),
@@ -73,6 +76,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         admin,
         cloudflare,
         filter: rules.map(Arc::new),
+        turnstile,
         headers,
         state: file.state,
         cache: file.cache,

@@ -181,6 +181,7 @@ struct RuleSection {
 #[serde(rename_all = "kebab-case")]
 enum Word {
     Block,
+    Challenge,
     Limit,
     Log,
     BypassCache,
@@ -323,6 +324,7 @@ fn action(section: &RuleSection, wrong: &mut impl FnMut(String)) -> Option<Actio
             }
             Action::Block { status, page: section.page.as_deref().map(Into::into) }
         }
+        Word::Challenge => Action::Challenge,
         Word::Limit => match section.limit.as_deref().filter(|limit| is_name(limit)) {
             Some(limit) => Action::Limit(limit.into()),
             None => {

@@ -15,6 +15,7 @@ mod rate;
 mod section;
 mod site;
 mod token;
+mod turnstile;
 mod upkeep;
 mod value;
 mod warnings;
@@ -26,6 +27,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use edge::challenge::Terms;
 use edge::filter::Ruleset;
 use edge::headers::Headers;
 
@@ -39,6 +41,7 @@ pub use rate::{Rate, RateKey};
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Storage, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use token::Token;
+pub use turnstile::Turnstile;
 pub use upkeep::{Setting, Upkeep};
 pub use value::{AdminAddress, AppAddress, Size, Span};
 pub use warnings::warnings;
@@ -64,6 +67,8 @@ pub struct Config {
     pub state: Option<State>,
     /// The request filter's rules, where there is one.
     pub filter: Option<Arc<Ruleset>>,
+    /// The widget that challenges visitors, where there is one.
+    pub turnstile: Option<Turnstile>,
     /// What is added to answers and removed from them, where anything is.
     pub headers: Option<Headers>,
     /// The cache.
@@ -147,7 +152,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     Ok(config)
 }
 
-/// The rules of a configuration's `[filter]` and its `[headers]`, in lines, as the Worker gets them; `None` where there are neither. Nothing else is checked: the
+/// The rules of a configuration's `[filter]`, its `[headers]`, and what challenges need of it, in lines, as the Worker gets them; `None` where there is nothing. Nothing else is checked: the
 /// files that the configuration names are the server's. Only the file of rules may lie beside it.
 pub fn edge_rules(file: &Path) -> Result<Option<String>, ConfigError> {
     let name = file.display().to_string();
@@ -164,17 +169,22 @@ pub fn edge_rules(file: &Path) -> Result<Option<String>, ConfigError> {
     let mut faults = Vec::new();
     let rules = filter::check(read.filter.as_ref(), &read.site, &mut faults);
     let headers = read.headers.map(|section| headers::check(&section, &mut faults).to_string());
+    let mut terms = read.turnstile.as_ref().map(|section| turnstile::terms(section, &mut faults)).unwrap_or_default();
+    terms.for_programs = read.webhook.values().map(|section| section.path.as_str().into()).collect();
     if !faults.is_empty() {
         return Err(failed(faults));
     }
-    let both = [headers, rules.map(|rules| rules.to_string())];
-    Ok(both.iter().any(Option::is_some).then(|| both.into_iter().flatten().collect()))
+    let terms = (terms != Terms::default()).then(|| terms.to_string());
+    let all = [headers, terms, rules.map(|rules| rules.to_string())];
+    Ok(all.iter().any(Option::is_some).then(|| all.into_iter().flatten().collect()))
 }
 
 /// The zone's custom rules that go with a configuration's `[filter]`, as Cloudflare's API takes them. Nothing else is checked.
 pub fn zone_rules(file: &Path) -> Result<String, ConfigError> {
     let lines = edge_rules(file)?;
-    let rules = lines.and_then(|lines| Ruleset::parse(lines.get(lines.find("filter")?..)?).ok());
+    let is_filters = |line: &&str| !line.starts_with("headers\t") && !line.starts_with("challenge\t");
+    let lines = lines.map(|lines| lines.lines().filter(is_filters).collect::<Vec<_>>().join("\n"));
+    let rules = lines.filter(|lines| !lines.is_empty()).and_then(|lines| Ruleset::parse(&lines).ok());
     let none = || ConfigError {
         file: file.display().to_string(),
         faults: vec![Fault::new("filter", "is not there: the zone's rules are those of the filter")],

@@ -16,6 +16,7 @@ use super::headers::HeadersSection;
 use super::rate::RateSection;
 use super::site::SiteSection;
 use super::token::Token;
+use super::turnstile::TurnstileSection;
 use super::value::{AdminAddress, Size, Span};
 use super::webhook::WebhookSection;
 
@@ -33,6 +34,7 @@ pub(super) struct File {
     pub(super) cloudflare: Option<CloudflareSection>,
     pub(super) state: Option<State>,
     pub(super) filter: Option<FilterSection>,
+    pub(super) turnstile: Option<TurnstileSection>,
     pub(super) headers: Option<HeadersSection>,
     #[serde(default)]
     pub(super) cache: Cache,

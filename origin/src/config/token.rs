@@ -49,6 +49,12 @@ impl Token {
         value
     }
 
+    /// As it is sent to whoever gave it to us.
+    pub(crate) fn text(&self) -> &str {
+        // Checked when it was read.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
     /// Whether `offered` is it. How long that takes says nothing but whether the lengths are the same.
     #[must_use]
     pub fn is(&self, offered: &[u8]) -> bool {

@@ -17,7 +17,7 @@ use super::value::{Size, Span};
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookSection {
-    path: String,
+    pub(super) path: String,
     scheme: SchemeName,
     secrets_file: Option<PathBuf>,
     tolerance: Option<Span>,

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use super::value::{Size, Span};
-use super::{Bucket, Config, Scheme, Site, Webhook, cloudflare, webhook};
+use super::{Bucket, Config, Scheme, Site, Webhook, cloudflare, turnstile, webhook};
 
 /// A configuration as it is written down.
 #[derive(Clone, Default)]
@@ -71,6 +71,11 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
     }
     if let Some(Value::Table(section)) = sections.get_mut("cloudflare") {
         default(section, "api", cloudflare::api());
+    }
+    if let Some(Value::Table(section)) = sections.get_mut("turnstile") {
+        default(section, "clearance", span(Span(turnstile::default_clearance())));
+        default(section, "within", span(Span(turnstile::default_within())));
+        default(section, "api", turnstile::api());
     }
     match (sections.get_mut("acme").and_then(Value::as_table_mut), &config.acme) {
         (Some(section), Some(acme)) => {

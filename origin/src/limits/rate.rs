@@ -220,6 +220,7 @@ mod tests {
             json: false,
             ruleset: None,
             limit: None,
+            cleared: false,
         }
     }
 

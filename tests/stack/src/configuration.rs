@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use crate::keys::Files;
 use crate::stack::{Edge, Ports};
+use crate::turnstile;
 
 pub(crate) struct Wanted<'a> {
     pub(crate) folder: &'a Path,
@@ -15,6 +16,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) app: &'a str,
     pub(crate) static_dir: Option<&'a str>,
     pub(crate) s3: SocketAddr,
+    pub(crate) turnstile: SocketAddr,
     pub(crate) ports: Ports,
     pub(crate) overlay: Option<&'a Overlay>,
 }
@@ -114,6 +116,16 @@ fn own(wanted: &Wanted<'_>) -> Table {
     let mut filter = toml::toml! { block = ["sqli"] };
     filter.insert("rules".into(), concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/rules.toml").into());
     config.insert("filter".into(), filter.into());
+    config.insert(
+        "turnstile".into(),
+        table(&[
+            ("site_key", turnstile::SITE_KEY.to_owned()),
+            ("secret_file", path(&files.turnstile)),
+            ("within", "1s".to_owned()),
+            ("api", format!("https://{}/turnstile/v0", wanted.turnstile)),
+            ("ca", path(&files.ca)),
+        ]),
+    );
     config.insert("timeouts".into(), table(&[("drain", "2s".to_owned()), ("hold", "2s".to_owned())]));
     config.insert("site".into(), vec![Value::Table(site)].into());
     let mut buckets = Table::new();

@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 pub use rcgen::ExtendedKeyUsagePurpose;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
+use crate::turnstile;
+
 /// What one run's parts know each other by.
 pub struct Credentials {
     /// PEM of the authority that vouches for the gateway.
     pub ca: String,
+    /// A server's certificate of that authority and its key, in PEM.
+    pub server: (String, String),
     /// PEM of the zone's client certificate and of its key.
     pub client: (String, String),
     /// The keys file: one line, `id:base64`.
@@ -34,6 +38,10 @@ pub struct Files {
     pub edge_keys: PathBuf,
     /// The buckets' access key.
     pub bucket: PathBuf,
+    /// The authority of the servers' certificates.
+    pub ca: PathBuf,
+    /// Turnstile's secret key.
+    pub turnstile: PathBuf,
 }
 
 impl Credentials {
@@ -44,7 +52,7 @@ impl Credentials {
     pub fn make(folder: &Path) -> io::Result<Self> {
         let server_ca = Authority::new("stack server authority")?;
         let zone_ca = Authority::new("stack zone authority")?;
-        let names = ["localhost", "127.0.0.1", "::1", "makenot.work", "*.makenot.work"];
+        let names = ["localhost", "127.0.0.1", "::1", "makenot.work", "*.makenot.work", turnstile::HOST];
         let (cert, key) = server_ca.issue(&names, ExtendedKeyUsagePurpose::ServerAuth)?;
         let client = zone_ca.issue(&["zone.makenot.work"], ExtendedKeyUsagePurpose::ClientAuth)?;
         // Fresh key material is as random as a secret must be, and needs no further crate.
@@ -65,12 +73,13 @@ impl Credentials {
             key: write("origin.key", &key)?,
             client_ca: write("zone-ca.pem", &zone_ca.pem)?,
             edge_keys: write("edge.keys", &edge_keys)?,
+            ca: write("ca.pem", &server_ca.pem)?,
+            turnstile: write("turnstile.key", turnstile::SECRET)?,
             bucket: write("bucket.key", &format!("{}:{}\n", bucket.0, bucket.1))?,
         };
-        write("ca.pem", &server_ca.pem)?;
         write("client.pem", &client.0)?;
         write("client.key", &client.1)?;
-        Ok(Self { ca: server_ca.pem, client, edge_keys, bucket, files })
+        Ok(Self { ca: server_ca.pem, server: (cert, key), client, edge_keys, bucket, files })
     }
 }
 

@@ -17,6 +17,7 @@ pub mod report;
 pub mod rgw;
 pub mod stack;
 pub mod toolchain;
+pub mod turnstile;
 pub mod workerd;
 
 pub use stack::{Addresses, Edge, Listeners, Options, Ports, Stack};

@@ -16,6 +16,7 @@ use crate::configuration;
 use crate::gateway::{self, Gateway, OnLine};
 use crate::keys::Credentials;
 use crate::toolchain::{Bundle, Progress, Toolchain, Worker, Wrangler};
+use crate::turnstile;
 use crate::workerd::{self, Workerd};
 
 /// Which of its two hosts the edge runs in.
@@ -89,6 +90,8 @@ pub struct Stack {
     pub demo: Option<Demo>,
     /// The object storage.
     pub buckets: Buckets,
+    /// What says whether a challenge was passed.
+    pub turnstile: turnstile::Double,
     /// Keys and certificates of this run.
     pub credentials: Credentials,
     folder: TempDir,
@@ -129,6 +132,9 @@ impl Stack {
         let buckets = Buckets::start(&folder.path().join("buckets"), s3, &credentials.bucket)
             .await
             .map_err(|e| format!("the object storage does not start: {e}"))?;
+        let (certificate, key) = &credentials.server;
+        let turnstile = turnstile::Double::start(certificate, key).await;
+        let turnstile = turnstile.map_err(|e| format!("the double of Turnstile does not start: {e}"))?;
         let (app, demo) = match options.app {
             Some(app) => (app, None),
             None => {
@@ -152,6 +158,7 @@ impl Stack {
             app: &app,
             static_dir: demo.is_some().then_some(demo::STATIC_DIR),
             s3: buckets.address(),
+            turnstile: turnstile.address,
             ports: options.ports,
             overlay: overlay.as_ref(),
         })?;
@@ -173,7 +180,13 @@ impl Stack {
                     port: options.ports.edge,
                     compatibility_date: wrangler.compatibility_date.clone(),
                     zone: wrangler.zone().to_owned(),
-                    bindings: [("EDGE_KEY".to_owned(), credentials.edge_keys.clone())].into(),
+                    bindings: [
+                        ("EDGE_KEY".to_owned(), credentials.edge_keys.clone()),
+                        ("TURNSTILE_SITEKEY".to_owned(), turnstile::SITE_KEY.to_owned()),
+                        ("TURNSTILE_SECRET".to_owned(), turnstile::SECRET.to_owned()),
+                    ]
+                    .into(),
+                    turnstile: Some(turnstile.address),
                     limit: options.limit,
                     gateway: workerd::Gateway {
                         address,
@@ -201,7 +214,7 @@ impl Stack {
             app: if app.starts_with("unix:") { app } else { format!("http://{app}") },
             s3: format!("http://{}", buckets.address()),
         };
-        Ok(Self { addresses, workerd, gateway, demo, buckets, credentials, folder })
+        Ok(Self { addresses, workerd, gateway, demo, buckets, turnstile, credentials, folder })
     }
 
     /// The folder of this run, with its keys and the gateway's configuration.

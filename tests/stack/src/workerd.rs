@@ -52,6 +52,8 @@ pub struct Options {
     pub limit: Option<u32>,
     /// Where the Worker's `fetch` goes.
     pub gateway: Gateway,
+    /// Where Turnstile's double listens, where there is one; its certificate is of the gateway's authorities.
+    pub turnstile: Option<SocketAddr>,
     /// The folder that holds `static/` and `_headers`.
     pub assets: Option<PathBuf>,
     /// `request.cf` of every request; `None` for miniflare's constant. A request that carries JSON in `MF-CF-Blob` brings its own.
@@ -304,6 +306,7 @@ mod tests {
                 key: None,
                 server_name: "localhost".to_owned(),
             },
+            turnstile: None,
             assets: None,
             cf: Some(serde_json::json!({ "country": "DE" })),
             verbose: false,

@@ -140,7 +140,7 @@ impl Bench {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let client = "203.0.113.7".parse().unwrap();
         let id = RequestId::from_random([7; 16]);
-        let facts = EdgeFacts { client, id, country: None, asn: None, ruleset: None }.to_string();
+        let facts = EdgeFacts { client, id, country: None, asn: None, ruleset: None, cleared: false }.to_string();
         let authority = address.to_string();
         let message = Message { method: "GET", authority: &authority, path, query: None, facts: &facts };
         let keys = Keys::parse(&self.credentials.edge_keys).unwrap();

@@ -18,6 +18,7 @@ mod assets;
 mod bounds;
 mod cache;
 mod certificates;
+mod challenge;
 mod conformance;
 mod errors;
 mod files;
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
         paths::CASES,
         poisoning::CASES,
         filter::CASES,
+        challenge::CASES,
         headers::CASES,
         cache::CASES,
         purge::CASES,

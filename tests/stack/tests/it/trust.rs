@@ -65,7 +65,8 @@ fn facts(id: [u8; 16]) -> String {
 
 fn facts_of(client: &str, id: [u8; 16]) -> String {
     let client = client.parse().expect("an address");
-    EdgeFacts { client, id: RequestId::from_random(id), country: None, asn: None, ruleset: None }.to_string()
+    EdgeFacts { client, id: RequestId::from_random(id), country: None, asn: None, ruleset: None, cleared: false }
+        .to_string()
 }
 
 fn now() -> u64 {

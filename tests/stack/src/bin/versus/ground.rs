@@ -169,7 +169,7 @@ impl Ground {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let id = RequestId::from_random((u128::from(now) << 64 | 7).to_be_bytes());
         let client = SocketAddr::from(([203, 0, 113, 7], 0)).ip();
-        let facts = EdgeFacts { client, id, country: None, asn: None, ruleset: None }.to_string();
+        let facts = EdgeFacts { client, id, country: None, asn: None, ruleset: None, cleared: false }.to_string();
         let authority = peer.address(tls).to_string();
         let message = Message { method: "GET", authority: &authority, path, query: None, facts: &facts };
         let signed = self.keys.signing().sign(&message, now);
