@@ -193,20 +193,22 @@ fn redirected<H: Host>(host: &H, status: u16, to: &str, id: RequestId) -> Answer
     answer
 }
 
-/// Answers an admitted request: asset, cache, or the next hop.
+/// The answer to a request for a site that is being worked on; `None` where it is open to this visitor. It comes before the rules: whoever is
+/// told to come back has not been judged, and whoever is let in is.
+pub async fn come_back_later<H: Host>(host: &H, exchange: &Exchange) -> Option<Answered<H>> {
+    closed(host, exchange)?;
+    // Perhaps no more.
+    host.hear(exchange).await;
+    closed(host, exchange).map(|retry| come_back(host, exchange, retry))
+}
+
+/// Answers an admitted request of a site that is open: asset, cache, or the next hop.
 pub async fn answer<H: Host>(
     host: &H,
     exchange: &Arc<Exchange>,
     request: H::Request,
     upload: Option<H::Upload>,
 ) -> Answered<H> {
-    if closed(host, exchange).is_some() {
-        // Perhaps no more.
-        host.hear(exchange).await;
-        if let Some(retry) = closed(host, exchange) {
-            return come_back(host, exchange, retry);
-        }
-    }
     if let Some(asset) = host.asset(exchange, &request).await {
         return finish::<H>(exchange, asset, None, None);
     }
@@ -375,9 +377,11 @@ fn fail<H: Host>(host: &H, exchange: &Exchange, problem: Problem, phase: Phase) 
     finish::<H>(exchange, answer, Some(phase), Some(problem))
 }
 
-/// Whether the site is being worked on, for this visitor: after how many seconds to come back. Health says how it is all the same.
+/// Whether the site is being worked on, for this visitor: after how many seconds to come back. Health says how it is all the same, and
+/// what is ours is not the site.
 fn closed<H: Host>(host: &H, exchange: &Exchange) -> Option<u32> {
-    let health = || exchange.target.path() == contract::HEALTH;
+    let path = exchange.target.path();
+    let health = || path == contract::HEALTH || path.starts_with(news::RESERVED);
     host.standing(|standing| standing.closed(&exchange.authority, exchange.visitor.client)).filter(|_| !health())
 }
 

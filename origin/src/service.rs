@@ -124,12 +124,17 @@ pub(crate) async fn serve(
             delivered.answer
         }
         (Ok(mut exchange), None) => {
-            match filtering::judge(&native, &mut exchange, &incoming, body, &mut record).await {
-                Ok(body) => {
-                    let upload = (!http_body::Body::is_end_stream(&body)).then_some(body);
-                    answer(&native, &Arc::new(exchange), incoming, upload, &mut record).await
+            if let Some(closed) = pipeline::come_back_later(&native, &exchange).await {
+                record.reason = closed.problem.map_or("", Problem::as_str);
+                closed.answer
+            } else {
+                match filtering::judge(&native, &mut exchange, &incoming, body, &mut record).await {
+                    Ok(body) => {
+                        let upload = (!http_body::Body::is_end_stream(&body)).then_some(body);
+                        answer(&native, &Arc::new(exchange), incoming, upload, &mut record).await
+                    }
+                    Err(stopped) => stopped,
                 }
-                Err(stopped) => stopped,
             }
         }
         (Err(refused), _) => {

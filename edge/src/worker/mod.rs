@@ -16,7 +16,7 @@ use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, web_sys};
 
 use crate::challenge::{self, Terms};
-use crate::filter::{Hit, Outcome, Ruleset};
+use crate::filter::{Hit, Outcome, Ruleset, Verdict};
 use crate::headers::Headers;
 use crate::{Exchange, FieldsMut as _, Head as _, Host as _, pipeline};
 
@@ -45,11 +45,12 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
         Ok(mut exchange) => {
             pipeline::clear(&runtime, &mut exchange, clearance.as_deref());
+            let closed = pipeline::come_back_later(&runtime, &exchange).await;
             let rules = own.rules.as_ref();
             let judge = |exchange: &mut Exchange| {
                 runtime.standing(|standing| pipeline::filter(rules, &standing.rules, exchange, &request, None))
             };
-            let mut verdict = judge(&mut exchange);
+            let mut verdict = if closed.is_some() { Verdict::default() } else { judge(&mut exchange) };
             if verdict.outcome != Outcome::Pass && runtime.standing(|standing| !standing.rules.is_empty()) {
                 // Perhaps by a rule that stands no more.
                 runtime.hear(&exchange).await;
@@ -60,7 +61,10 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
                 path: exchange.target.path().to_owned(),
                 filter: verdict.hits.last().cloned(),
             };
-            match pipeline::stopped(&runtime, &exchange, &verdict.outcome) {
+            match closed
+                .map(|closed| closed.answer)
+                .or_else(|| pipeline::stopped(&runtime, &exchange, &verdict.outcome))
+            {
                 Some(answer) => (answer, None, said),
                 None if exchange.target.path() == challenge::PATH => {
                     let form = match upload {

@@ -60,6 +60,9 @@ async fn closed_and_open_again(shared: &Site) {
     let before = demo.counts().get("/api/upload").copied();
     assert!(is_closed(&send(site.post("/api/upload").body("x")).await));
     assert_eq!(demo.counts().get("/api/upload").copied(), before, "the app is left alone");
+    // Not even what a rule would stop is judged: who reads the page is to come back, whatever was asked for.
+    assert!(is_closed(&send(site.get("/api/v1/items").header("accept", "text/html")).await));
+    assert!(is_closed(&send(site.get("/.env").header("accept", "text/html")).await));
     let health = site.fetch("/api/health").await;
     assert_eq!(health.status, 200, "{}", health.head());
 
@@ -67,6 +70,7 @@ async fn closed_and_open_again(shared: &Site) {
     for json in [r#"{"allow": ["127.0.0.0/8", "::/0"]}"#, r#"{"host": ["forums.makenot.work"]}"#] {
         order(&site, "POST", json).await;
         until(&site, stored, |answer| answer.status == 200).await;
+        assert_eq!(site.fetch("/.env").await.status, 403, "who is let in is judged as ever");
         order(&site, "POST", "").await;
         until(&site, stored, is_closed).await;
     }
