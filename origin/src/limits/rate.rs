@@ -139,7 +139,11 @@ impl Rate {
         let Asked { exchange, method, headers, shared } = asked;
         let host = || exchange.authority.rsplit_once(':').map_or(&*exchange.authority, |(host, _)| host);
         let about = (self.methods.is_empty() || self.methods.contains(method))
-            && (self.paths.is_empty() || self.paths.iter().any(|path| is_below(exchange.target.path(), path)))
+            && match &self.paths[..] {
+                // Monitors ask often, and are never to be told that it is too often, but by a limit of their own.
+                [] => exchange.target.path() != contract::HEALTH,
+                paths => paths.iter().any(|path| is_below(exchange.target.path(), path)),
+            }
             && (self.hosts.is_empty() || self.hosts.iter().any(|known| known == host()));
         let named = !self.by_rule || exchange.limit.as_deref() == Some(&*self.name);
         if !about || !named {
@@ -275,6 +279,18 @@ mod tests {
         // An address that many share locks nobody out.
         assert_eq!(ask(&rates, &login, true), None);
         assert!(ask(&rates, &login, false).is_some());
+    }
+
+    #[test]
+    fn health_is_counted_by_limits_that_name_it_only() {
+        let named = |paths: &[&str]| {
+            let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+            let rates = Rates::with_clock(&[Rate { paths, ..sign_in() }], &FakeRelativeClock::default());
+            ask(&rates, &exchange("a.test", "/api/health", "::1"), false).is_some()
+        };
+        assert_eq!((named(&[]), named(&["/login"]), named(&["/api"])), (false, false, true));
+        let rates = Rates::with_clock(&[Rate { paths: Vec::new(), ..sign_in() }], &FakeRelativeClock::default());
+        assert!(ask(&rates, &exchange("a.test", "/api/healthy", "::1"), false).is_some());
     }
 
     #[test]
