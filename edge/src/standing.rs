@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! maintenance retry=600 allow=203.0.113.0/24,2001:db8::/64 host=makenot.work
-//! until 1796000000 rule flood block:403 address=203.0.113.0-203.0.113.255
+//! until 1796000000 rule flood block:403 address=203.0.113.0/24
 //! ```
 //!
 //! A rule is one of the filter's ([`crate::filter`]), with the time in seconds at which it ends, where it does. The gateway withdraws it then.
@@ -13,9 +13,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use crate::filter::Rule;
+use crate::filter::ranges::Ranges;
 
 /// Seconds after which a visitor may try again, where the order says nothing.
 pub const RETRY: u32 = 300;
@@ -41,7 +40,7 @@ pub struct Maintenance {
     /// Seconds after which a visitor may try again.
     pub retry: u32,
     /// Who is let in all the same.
-    pub allow: Vec<IpNet>,
+    pub allow: Ranges,
     /// The hosts it is about; none for all.
     pub hosts: Vec<Box<str>>,
 }
@@ -115,7 +114,7 @@ impl Standing {
         let host = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
         let host = host.map_or(authority, |(host, _)| host);
         let about = |order: &&Maintenance| order.hosts.is_empty() || order.hosts.iter().any(|one| &**one == host);
-        let closed = |order: &&Maintenance| !order.allow.iter().any(|net| net.contains(&client));
+        let closed = |order: &&Maintenance| !order.allow.has(client);
         self.maintenance.iter().filter(about).find(closed).map(|order| order.retry)
     }
 }
@@ -133,11 +132,11 @@ fn read_rule(line: &str) -> Option<(Option<u64>, Rule)> {
 
 impl Maintenance {
     fn parse(rest: &str) -> Option<Self> {
-        let mut own = Self { retry: RETRY, allow: Vec::new(), hosts: Vec::new() };
+        let mut own = Self { retry: RETRY, allow: Ranges::default(), hosts: Vec::new() };
         for word in rest.split_ascii_whitespace() {
             match word.split_once('=')? {
                 ("retry", seconds) => own.retry = seconds.parse().ok()?,
-                ("allow", nets) => own.allow = nets.split(',').map(|net| net.parse().ok()).collect::<Option<_>>()?,
+                ("allow", nets) => own.allow = Ranges::parse(nets.split(',')).ok()?,
                 ("host", hosts) => own.hosts = hosts.split(',').map(Into::into).collect(),
                 // From a newer version; it narrows what is closed, or not: closed is what was meant.
                 _ => {}
@@ -154,14 +153,14 @@ impl fmt::Display for Maintenance {
         let mut list = |name, values: Vec<String>| {
             if values.is_empty() { Ok(()) } else { write!(f, " {name}={}", values.join(",")) }
         };
-        list("allow", self.allow.iter().map(ToString::to_string).collect())?;
+        list("allow", self.allow.texts().collect())?;
         list("host", self.hosts.iter().map(ToString::to_string).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Maintenance, RETRY, Standing};
+    use super::{Maintenance, RETRY, Ranges, Standing};
     use proptest::prelude::*;
 
     #[test]
@@ -180,11 +179,8 @@ mod tests {
 
     #[test]
     fn rules_that_end_and_rules_that_are_withdrawn() {
-        let lines = [
-            "until 100 rule a block:403 address=203.0.113.0-203.0.113.255",
-            "rule b log path=/b%20c",
-            "until x rule c log",
-        ];
+        let lines =
+            ["until 100 rule a block:403 address=203.0.113.0/24", "rule b log path=/b%20c", "until x rule c log"];
         let mut standing = Standing::new(1, lines);
         assert_eq!(standing.lines(), lines.map(Into::into), "as they were");
         assert_eq!(standing.rules.iter().map(|rule| &*rule.name).collect::<Vec<_>>(), ["a", "b"]);
@@ -207,8 +203,10 @@ mod tests {
     proptest! {
         #[test]
         fn there_and_back(retry: u32, allow in prop::collection::vec((any::<u32>(), 0u8..=32), 0..4), hosts in prop::collection::vec("[a-z.]{1,9}", 0..3)) {
-            let net = |(address, bits): (u32, u8)| ipnet::Ipv4Net::new(address.into(), bits).expect("a net").into();
-            let order = Maintenance { retry, allow: allow.into_iter().map(net).collect(), hosts: hosts.into_iter().map(Into::into).collect() };
+            let net = |(address, bits): (u32, u8)| format!("{}/{bits}", std::net::Ipv4Addr::from(u32::try_from(u64::from(address) >> (32 - bits) << (32 - bits)).expect("32 bits")));
+            let nets: Vec<String> = allow.into_iter().map(net).collect();
+            let allow = Ranges::parse(nets.iter().map(String::as_str)).expect("nets");
+            let order = Maintenance { retry, allow, hosts: hosts.into_iter().map(Into::into).collect() };
             prop_assert_eq!(Standing::new(1, [order.to_string().as_str()]).maintenance, [order]);
         }
 

@@ -4,7 +4,7 @@
 //! filter block=probe,traversal,agent,sqli
 //! site host=makenot.work off=/git/ block=xss form=/login
 //! rule old-api block:410 path=/api/v1/*
-//! rule flood block:403 dry-run address=203.0.113.0-203.0.113.255 page=Ask%20us.
+//! rule flood block:403 dry-run address=203.0.113.0/24 page=Ask%20us.
 //! route uploads path=/upload/* method=POST size=1048576
 //! ```
 //!
@@ -356,7 +356,7 @@ mod tests {
 filter block=probe,traversal,agent log-only
 site host=makenot.work,*.makenot.work path=/shop off=/git/ block=sqli form=/login,/a%20b
 site host=*
-rule old block:410 path=/api/v1/*,/x method=GET,POST host=*.a country=DE,T1 asn=1,64496 address=203.0.113.0-203.0.113.255 agent=*Bad%20Bot* field=x-a:*%2c* query=debug:1 page=Gone%2c%20for%20good.
+rule old block:410 path=/api/v1/*,/x method=GET,POST host=*.a country=DE,T1 asn=1,64496 address=203.0.113.0/24 agent=*Bad%20Bot* field=x-a:*%2c* query=debug:1 page=Gone%2c%20for%20good.
 rule slow limit:sign-in dry-run path=/login
 rule seen log path=/*
 rule asked challenge dry-run path=/x

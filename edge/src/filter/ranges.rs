@@ -41,9 +41,12 @@ impl Ranges {
 
     /// Each, as it is written.
     pub fn texts(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(first, last)| match (address(*first), address(*last)) {
+        self.0.iter().map(|(first_number, last_number)| match (address(*first_number), address(*last_number)) {
             (first, last) if first == last => first.to_string(),
-            (first, last) => format!("{first}-{last}"),
+            (first, last) => match network_bits(&first, *first_number, *last_number) {
+                Some(bits) => format!("{first}/{bits}"),
+                None => format!("{first}-{last}"),
+            },
         })
     }
 }
@@ -55,6 +58,15 @@ impl fmt::Display for Ranges {
         }
         Ok(())
     }
+}
+
+/// The length of the prefix, where a range is a network.
+fn network_bits(first: &IpAddr, first_number: u128, last: u128) -> Option<u32> {
+    let hosts = first_number ^ last;
+    // All ones at the end, and nowhere else.
+    let is_network = hosts & hosts.wrapping_add(1) == 0 && first_number & hosts == 0;
+    let all = if first.is_ipv4() { Ipv4Addr::BITS } else { Ipv6Addr::BITS };
+    if is_network { all.checked_sub(hosts.count_ones()) } else { None }
 }
 
 fn number(address: IpAddr) -> u128 {
@@ -118,10 +130,10 @@ mod tests {
         ] {
             assert_eq!(ranges.has(address.parse().unwrap()), is_in, "{address}");
         }
-        assert_eq!(
-            ranges.to_string(),
-            "0.0.0.0,192.0.2.7,203.0.113.0-203.0.114.255,2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
-        );
+        assert_eq!(ranges.to_string(), "0.0.0.0,192.0.2.7,203.0.113.0-203.0.114.255,2001:db8::/32");
+        for text in ["0.0.0.0/0", "::/0", "203.0.113.0/31", "203.0.113.1-203.0.113.2", "::-::fffe", "2001:db8::/127"] {
+            assert_eq!(Ranges::parse([text]).unwrap().to_string(), text);
+        }
         assert!(Ranges::parse(["::/0"]).unwrap().has("203.0.113.7".parse().unwrap()));
     }
 

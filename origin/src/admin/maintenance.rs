@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use edge::filter::ranges::Ranges;
 use edge::standing::{Maintenance, RETRY, Standing};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -47,16 +48,16 @@ impl Closing {
         if !(1..=86_400).contains(&self.retry) {
             return Err(format!("retry {}: seconds, from 1 to 86400 (a day)", self.retry));
         }
-        let allow = self.allow.iter().map(|text| range(text)).collect::<Result<_, _>>()?;
+        let allow = self.allow.iter().map(|text| Ok(range(text)?.to_string())).collect::<Result<Vec<_>, String>>()?;
+        let allow = Ranges::parse(allow.iter().map(String::as_str))?;
         let hosts = self.host.iter().map(|text| host(text)).collect::<Result<_, _>>()?;
         Ok(Maintenance { retry: self.retry, allow, hosts })
     }
 
     fn of(order: &Maintenance) -> Self {
-        let texts = |list: &[IpNet]| list.iter().map(ToString::to_string).collect();
         Self {
             retry: order.retry,
-            allow: texts(&order.allow),
+            allow: order.allow.texts().collect(),
             host: order.hosts.iter().map(ToString::to_string).collect(),
         }
     }
