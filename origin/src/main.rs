@@ -80,7 +80,8 @@ enum Command {
         /// Everything
         #[arg(long)]
         all: bool,
-        /// Only mark it stale: whoever asks next is answered at once, and it is asked for anew
+        /// Only mark it stale: whoever asks next is answered at once, and it is asked for anew. Cloudflare's own cache of the zone
+        /// ([cloudflare]) knows no such thing: there it is purged hard
         #[arg(long)]
         soft: bool,
         /// The configuration, whose [admin] says where the gateway listens
