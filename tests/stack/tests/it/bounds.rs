@@ -204,6 +204,8 @@ async fn the_platforms_own_limit(_: &Site) {
     let refused = send(site.get("/echo").header("cf-connecting-ip", "2001:db8::ffff")).await;
     refused.assert_problem(429, "rate-limited");
     assert_eq!(refused.field("retry-after"), "10");
+    let health = send(site.get("/api/health").header("cf-connecting-ip", "2001:db8::ffff")).await;
+    assert_eq!(health.status, 200, "a monitor is no visitor");
     let other = send(site.get("/echo").header("cf-connecting-ip", "2001:db8:0:1::1")).await;
     assert_eq!(other.status, 200);
     let hit = send(site.get(stored).header("cf-connecting-ip", "2001:db8::1")).await;
