@@ -116,6 +116,12 @@ fn own(wanted: &Wanted<'_>) -> Table {
     let mut filter = toml::toml! { block = ["sqli"] };
     filter.insert("rules".into(), concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/rules.toml").into());
     config.insert("filter".into(), filter.into());
+    let sender = table(&[
+        ("path", "/webhooks/known".to_owned()),
+        ("scheme", "bearer".to_owned()),
+        ("secrets_file", path(&files.webhook)),
+    ]);
+    config.insert("webhook".into(), Table::from_iter([("known".to_owned(), sender)]).into());
     config.insert(
         "turnstile".into(),
         table(&[

@@ -42,6 +42,8 @@ pub struct Files {
     pub ca: PathBuf,
     /// Turnstile's secret key.
     pub turnstile: PathBuf,
+    /// A sender's of webhooks.
+    pub webhook: PathBuf,
 }
 
 impl Credentials {
@@ -74,6 +76,7 @@ impl Credentials {
             client_ca: write("zone-ca.pem", &zone_ca.pem)?,
             edge_keys: write("edge.keys", &edge_keys)?,
             ca: write("ca.pem", &server_ca.pem)?,
+            webhook: write("webhook.key", &secret(40)?)?,
             turnstile: write("turnstile.key", turnstile::SECRET)?,
             bucket: write("bucket.key", &format!("{}:{}\n", bucket.0, bucket.1))?,
         };

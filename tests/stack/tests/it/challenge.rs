@@ -192,6 +192,10 @@ async fn who_is_never_challenged(site: &Site) {
         let answer = send(get(site, path)).await;
         assert!(!is_challenge(&answer) && matches!(answer.status, 200 | 404), "{path}: {}", answer.head());
     }
+    // A sender of webhooks, of whom the gateway knows how it shows who it is: here not at all.
+    send(site.post("/webhooks/known?checked=1").header("accept", "application/json").body("{}"))
+        .await
+        .assert_problem(401, "webhook-credentials");
     let long = pass(site, &"x".repeat(40_000), "%2F").await;
     assert_eq!(long.status, 413, "{}", long.head());
 }
