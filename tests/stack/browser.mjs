@@ -1,7 +1,8 @@
 // A visitor with a real browser, for tests/browser.rs, which is the other end: signs in, listens, talks, downloads, looks at every page in
 // both colour schemes and widths, and keeps a picture of each.
 //
-// argv[2]: JSON with `site` (the edge's address), `chromium` (the browser's path), `root` (whether it runs as root), `pictures` (a prefix
+// argv[2]: JSON with `site` (the edge's address), `secure` (the same over TLS, where there is any), `admin` (the gateway's private listener),
+//          `chromium` (the browser's path), `root` (whether it runs as root), `pictures` (a prefix
 //          for the screenshots' names), `files` (what the bucket holds: `work`, `name`, `sha256` of some).
 // stdout:  one line for each thing that was seen to work; the exit code is 0 when all did. stderr: what did not, with the page's address.
 import assert from "node:assert/strict";
@@ -17,7 +18,7 @@ const PATIENCE = 30_000;
 /** The two ends of what people look at sites with. 320 CSS pixels is also what WCAG 2.2 (1.4.10, reflow) asks for. */
 const WIDTHS = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 }, narrow: { width: 320, height: 640 } };
 
-/** Pages for the visitor, then those that say what went wrong: the app's, and the edge's own when the app hangs up. */
+/** Pages for the visitor, then those that say what went wrong: the app's, and the edge's own when the app hangs up or the visitor is not let in. */
 const PAGES = [
   ["home", "/", 200],
   ["creator", "/c/mira", 200],
@@ -27,7 +28,31 @@ const PAGES = [
   ["upload", "/upload", 200],
   ["error-of-the-app", "/no-such-page", 404],
   ["error-of-the-edge", "/misbehave/close", 502],
+  ["blocked", "/.env", 403],
+  ["too-often", "/too-often", 429],
+  ["challenge", "/cache?checked=1", 403],
 ];
+
+/** What the site shows while it is closed. */
+const CLOSED = [["maintenance", "/", 503]];
+
+/** Turnstile's script, as far as a page can tell: a box of the widget's size, and a token that tests/stack/src/turnstile.rs takes for good. */
+const turnstile = (passes) => `
+  const widget = document.querySelector(".cf-turnstile");
+  const box = document.createElement("div");
+  box.textContent = "Turnstile's widget";
+  Object.assign(box.style, { height: "65px", border: "1px dashed", padding: "20px" });
+  widget.append(box);
+  if (${passes}) {
+    const token = \`stand-in/\${location.hostname}/\${widget.dataset.action}/\${crypto.randomUUID()}\`;
+    widget.append(Object.assign(document.createElement("input"), { type: "hidden", name: "cf-turnstile-response", value: token }));
+    window[widget.dataset.callback](token);
+  }`;
+
+async function with_turnstile(context, passes) {
+  const script = { contentType: "text/javascript", body: turnstile(passes) };
+  await context.route("https://challenges.cloudflare.com/turnstile/v0/api.js", (route) => route.fulfill(script));
+}
 
 const seen = (what) => console.log(`browser  ${what}`);
 
@@ -170,17 +195,37 @@ async function walk(browser) {
   await context.close();
 }
 
+/** Passes a challenge, and is led on; over TLS, without which browsers keep no clearance. */
+async function pass(browser) {
+  const context = await browser.newContext({ viewport: WIDTHS.phone, ignoreHTTPSErrors: true });
+  await with_turnstile(context, true);
+  const tab = await open(context);
+  const path = "/cache?checked=1&a=%22b%22";
+  const led_on = tab.page.waitForResponse((response) => response.url() === wanted.secure + path && response.status() === 200);
+  assert.equal((await tab.page.goto(wanted.secure + path)).status(), 403);
+  await led_on;
+  assert.equal(tab.page.url(), wanted.secure + path);
+  const [clearance] = (await context.cookies()).filter((cookie) => cookie.name === "__Host-clearance");
+  assert.ok(clearance.httpOnly && clearance.secure && clearance.sameSite === "Lax", JSON.stringify(clearance));
+  assert.equal((await tab.page.goto(`${wanted.secure}/cache?checked=2`)).status(), 200, "it is not asked again");
+  assert.deepEqual(tab.complaints.filter((text) => !text.includes("a status of 403")), []);
+  await context.close();
+  seen("passed a challenge under its policy, and was led on");
+}
+
 /** Every page in every width and both colour schemes. */
-async function look(browser) {
+async function look(browser, pages) {
   for (const colorScheme of ["light", "dark"]) {
     for (const [width, viewport] of Object.entries(WIDTHS)) {
       const context = await browser.newContext({ viewport, colorScheme, isMobile: width !== "desktop", hasTouch: width !== "desktop" });
+      await with_turnstile(context, false);
       const grounds = new Set();
-      for (const [name, path, status] of PAGES) {
+      for (const [name, path, status] of pages) {
         const tab = await open(context);
         await visit(tab, path, status);
         if (name === "home") await tab.page.locator("#feed[data-state=live]").waitFor();
         if (name === "chat") await tab.page.locator("#say:enabled").waitFor();
+        if (name === "challenge") await tab.page.getByText("Turnstile's widget").waitFor();
         if (status === 200 || name === "error-of-the-app") await tab.page.locator(".account-box .button[href='/sign-in']").waitFor();
         contented(tab, status);
         await no_sideways_scroll(tab.page, `${path} (${width}, ${colorScheme})`);
@@ -197,7 +242,7 @@ async function look(browser) {
       await context.close();
     }
   }
-  seen(`${PAGES.length} pages in ${Object.keys(WIDTHS).length} widths and both colour schemes: no complaint, no sideways scroll`);
+  seen(`${pages.length} page(s) in ${Object.keys(WIDTHS).length} widths and both colour schemes: no complaint, no sideways scroll`);
 }
 
 const browser = await chromium.launch({
@@ -216,7 +261,18 @@ const browser = await chromium.launch({
 });
 try {
   await walk(browser);
-  await look(browser);
+  if (wanted.secure) await pass(browser);
+  // What may be had once only has been had.
+  await fetch(`${wanted.site}/too-often`);
+  await look(browser, PAGES);
+  const closing = (method) => fetch(`${wanted.admin}/maintenance`, { method });
+  await closing("POST");
+  for (const until = Date.now() + PATIENCE; (await fetch(`${wanted.site}/`)).status !== 503; ) {
+    assert.ok(Date.now() < until, "the site does not close");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  await look(browser, CLOSED);
+  await closing("DELETE");
 } finally {
   await browser.close();
 }

@@ -22,11 +22,16 @@ async fn a_visitor_sees_the_whole_site_through_both_hosts() {
     // Those of a page that is gone would deceive.
     let _ = std::fs::remove_dir_all(&pictures);
     std::fs::create_dir_all(&pictures).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let overlay = folder.path().join("overlay.toml");
+    std::fs::write(&overlay, "[rate.too-often]\npaths = [\"/too-often\"]\nburst = 1\nevery = \"1day\"\n").unwrap();
     for (edge, name) in [(Edge::Worker, "worker"), (Edge::Native, "native")] {
-        let options = Options { edge, app: None, config: None, limit: None, ports: Ports::default() };
+        let options = Options { edge, app: None, config: Some(overlay.clone()), limit: None, ports: Ports::default() };
         let stack = Stack::start(options, Listeners::default(), &say).await.unwrap();
         let wanted = serde_json::json!({
             "site": stack.addresses.edge,
+            "secure": (edge == Edge::Native).then_some(&stack.addresses.gateway),
+            "admin": stack.addresses.admin,
             "chromium": chromium,
             "root": rustix::process::geteuid().is_root(),
             "pictures": pictures.join(name),
