@@ -1,4 +1,5 @@
-//! Static files, where no Cloudflare stands before us: the same folder with the same fields as there.
+//! Static files, where no Cloudflare stands before us: the same folder with the same fields as there. And a site's files of `/.well-known/`, which
+//! Cloudflare does not have.
 
 use std::path::Path;
 
@@ -19,9 +20,24 @@ pub(crate) struct Asked {
     cache_control: &'static str,
 }
 
-/// What a request asks of `folder`, if it asks for a file at all. Names that begin with a dot are nobody's assets.
+/// Where the files of `well_known` are (RFC 8615).
+const WELL_KNOWN: &str = "/.well-known/";
+/// They are asked for by machines, and change without changing their names.
+const AN_HOUR: &str = "public, max-age=3600";
+
+/// What a request asks of a site's static files, if it asks for one at all.
 pub(crate) fn find(folder: &Path, path: &str, request: &Parts) -> Option<Asked> {
     let name = path.strip_prefix(assets::PREFIX)?;
+    below(folder, name, request, assets::cache_control(name))
+}
+
+/// What a request asks of a site's files of `/.well-known/`.
+pub(crate) fn well_known(folder: &Path, path: &str, request: &Parts) -> Option<Asked> {
+    below(folder, path.strip_prefix(WELL_KNOWN)?, request, AN_HOUR)
+}
+
+/// Names that begin with a dot are nobody's files.
+fn below(folder: &Path, name: &str, request: &Parts, cache_control: &'static str) -> Option<Asked> {
     let hidden = name.split('/').any(|part| part.starts_with('.'));
     if !matches!(request.method, Method::GET | Method::HEAD) || name.is_empty() || hidden {
         return None;
@@ -35,7 +51,7 @@ pub(crate) fn find(folder: &Path, path: &str, request: &Parts) -> Option<Asked> 
         }
     }
     let files = ServeDir::new(folder).append_index_html_on_directories(false);
-    Some(Asked { files, request: asked, cache_control: assets::cache_control(name) })
+    Some(Asked { files, request: asked, cache_control })
 }
 
 impl Asked {

@@ -2,9 +2,11 @@
 //!
 //! The old process starts the new one as it was started itself and gives it every listening socket, in the way in which systemd
 //! does (sd_listen_fds(3)), and one end of a pair of sockets called `starter`. The new one says on it that it serves, or why it does not.
-//! Until then the old one serves; if nothing good is said, it goes on doing so.
+//! Until then the old one serves; if nothing good is said, it goes on doing so. Else it tells the service manager who is the main process now, and
+//! then closes its end: nobody but the main process need be believed there.
 
 use std::io::Write as _;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
@@ -18,9 +20,12 @@ use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::listen::{Given, Listening};
+use crate::service_manager;
 
 /// How long a new process may take until it serves.
 const WITHIN: Duration = Duration::from_secs(30);
+/// How long the old process may take to tell the service manager.
+const NAMED_WITHIN: Duration = Duration::from_secs(5);
 /// Descriptors that are handed over begin here (sd_listen_fds(3)).
 const FIRST: i32 = 3;
 /// The name of the line between the two processes, among those of sockets.
@@ -67,9 +72,18 @@ impl Inheritance {
         std::mem::take(&mut self.sockets)
     }
 
-    /// Says that we serve.
-    pub(crate) fn ready(&mut self) {
+    /// Says that we serve, and waits until the old process has named us to the service manager.
+    pub(crate) async fn ready(&mut self) {
+        let line = self.starter.as_ref().and_then(|line| line.try_clone().ok());
         self.say(READY);
+        let Some(line) = line else { return };
+        let closed = async {
+            line.shutdown(Shutdown::Write)?;
+            line.set_nonblocking(true)?;
+            tokio::net::UnixStream::from_std(line)?.read(&mut [0]).await
+        };
+        // One that hangs is not waited for.
+        let _ = tokio::time::timeout(NAMED_WITHIN, closed).await;
     }
 
     /// Says why we do not.
@@ -124,10 +138,11 @@ pub(crate) async fn start(sockets: &[Listening]) -> Result<Successor, String> {
     let child = spawn(sockets, theirs).map_err(|e| format!("it cannot be started: {e}"))?;
     let mut successor = Successor { child, serves: false };
     let mut said = String::new();
-    let read = async {
-        ours.set_nonblocking(true)?;
-        tokio::net::UnixStream::from_std(ours)?.take(COMPLAINT).read_to_string(&mut said).await
-    };
+    let mut ours = ours
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::UnixStream::from_std(ours))
+        .map_err(|e| format!("no line to it: {e}"))?;
+    let read = async { (&mut ours).take(COMPLAINT).read_to_string(&mut said).await };
     let Ok(read) = tokio::time::timeout(WITHIN, read).await else {
         return Err(format!("it has said nothing for {} s", WITHIN.as_secs()));
     };
@@ -135,6 +150,8 @@ pub(crate) async fn start(sockets: &[Listening]) -> Result<Successor, String> {
         (Err(error), _) => Err(format!("the line to it broke: {error}")),
         (Ok(_), READY) => {
             successor.serves = true;
+            // Before our end is closed, with the function's.
+            service_manager::followed_by(successor.pid());
             Ok(successor)
         }
         (Ok(_), "") => {

@@ -147,9 +147,12 @@ impl Host for Native {
         exchange: &Exchange,
         request: &Incoming,
     ) -> impl Future<Output = Option<Answer<HeaderFields, Body>>> {
+        let (site, path) = (self.site(), exchange.target.path());
         // Before our Worker stands Cloudflare, which has served it or does not have it.
-        let folder = self.site().assets.as_deref().filter(|_| self.trusted != Trusted::EdgeSigned);
-        let asked = folder.and_then(|folder| assets::find(folder, exchange.target.path(), &request.parts));
+        let folder = site.assets.as_deref().filter(|_| self.trusted != Trusted::EdgeSigned);
+        let asked = folder.and_then(|folder| assets::find(folder, path, &request.parts));
+        let well_known = || assets::well_known(site.well_known.as_deref()?, path, &request.parts);
+        let asked = asked.or_else(well_known);
         async { asked?.serve().await }
     }
 

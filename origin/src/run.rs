@@ -85,9 +85,9 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
         if !unwanted.is_empty() {
             tracing::warn!(addresses = unwanted.join(" "), "closed: given to us, and not in the configuration");
         }
-        // The service manager first: when the old process ends, it must know whom to look after.
+        // The old process first: it names us to the service manager, which may believe its main process alone.
+        inheritance.ready().await;
         service_manager::serving(&format!("serving {addresses}"));
-        inheritance.ready();
 
         let mut successor = until_told(file, &text, &sockets, &mut hangup, &mut stop).await;
         // Ours would keep an address open on which nobody accepts.

@@ -4,7 +4,7 @@ use std::process;
 
 use sd_notify::NotifyState;
 
-/// We serve. We are the service's main process, also where another was until now.
+/// We serve, and are the service's main process.
 pub(crate) fn serving(status: &str) {
     say(&[NotifyState::Ready, NotifyState::MainPid(process::id()), NotifyState::Status(status)]);
 }
@@ -15,6 +15,11 @@ pub(crate) fn reloading() {
     // Newer versions want it.
     said.extend(NotifyState::monotonic_usec_now());
     say(&said);
+}
+
+/// Another process, which serves, is the service's main process from now on.
+pub(crate) fn followed_by(process: u32) {
+    say(&[NotifyState::MainPid(process)]);
 }
 
 /// We end, and nobody follows.

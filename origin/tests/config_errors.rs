@@ -161,6 +161,7 @@ const CASES: &[(&str, &str)] = &[
     ("edge-only without client_ca and keys", "{http}{site}trust = \"edge-only\"\n"),
     ("static is a file", "{http}{site}static = \"DIR/edge.keys\"\n"),
     ("static is not there", "{http}{site}static = \"DIR/assets\"\n"),
+    ("well_known is not there", "{http}{site}well_known = \"DIR/well-known\"\n"),
     ("certificate and key are missing", "{site}[tls]\ncert = \"DIR/a.pem\"\nkey = \"DIR/a.key\"\n"),
     ("the certificate is none", "{site}[tls]\ncert = \"DIR/edge.keys\"\nkey = \"DIR/own.key\"\n"),
     ("the key is a certificate", "{site}[tls]\ncert = \"DIR/own.pem\"\nkey = \"DIR/own.pem\"\n"),

@@ -186,7 +186,7 @@ fn the_socket_unit_holds_the_addresses_of_the_example() {
 #[test]
 fn a_reload_is_a_hangup_that_the_unit_waits_for() {
     let unit = shipped("origin.service");
-    for line in ["Type=notify", "NotifyAccess=all", "ExecReload=kill -HUP $MAINPID", "RuntimeDirectory=origin"] {
+    for line in ["Type=notify", "NotifyAccess=main", "ExecReload=kill -HUP $MAINPID", "RuntimeDirectory=origin"] {
         assert!(unit.lines().any(|l| l == line), "{line}");
     }
 }

@@ -290,10 +290,10 @@ fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>)
         if section.trust == Trust::EdgeOnly && !given.keys {
             fault("trust", "\"edge-only\" needs an [edge] section with keys_file".to_owned());
         }
-        if let Some(dir) = &section.assets
-            && !dir.is_dir()
-        {
-            fault("static", format!("`{}` is not a folder", dir.display()));
+        for (key, dir) in [("static", &section.assets), ("well_known", &section.well_known)] {
+            if let Some(dir) = dir.as_ref().filter(|dir| !dir.is_dir()) {
+                fault(key, format!("`{}` is not a folder", dir.display()));
+            }
         }
         let app = app::check(section.app, section.app_protocol, section.check, section.check_every, &mut fault);
         if !section.paths.is_empty() && (section.cert.is_some() || section.key.is_some()) {
@@ -336,6 +336,7 @@ fn sites(sections: Vec<SiteSection>, given: &Given<'_>, faults: &mut Vec<Fault>)
             app,
             trust: section.trust,
             assets: section.assets,
+            well_known: section.well_known,
             identity,
             acme_ask,
             health: section.health,

@@ -26,6 +26,7 @@ pub(super) struct SiteSection {
     pub(super) trust: Trust,
     #[serde(rename = "static")]
     pub(super) assets: Option<PathBuf>,
+    pub(super) well_known: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
     pub(super) acme_ask: Option<String>,
@@ -142,6 +143,8 @@ pub struct Site {
     pub trust: Trust,
     /// The folder whose files are served under `/static/` where no Cloudflare stands before us.
     pub assets: Option<PathBuf>,
+    /// The folder whose files are served under `/.well-known/`.
+    pub well_known: Option<PathBuf>,
     /// A certificate of its own, where it does not show that of `[tls]`.
     pub identity: Option<KeyPair>,
     /// Where its app says whether a name is one of its creators', whose certificates are then had by ACME.

@@ -142,6 +142,8 @@ async fn the_service_manager_is_told() {
     send(first.pid(), Signal::HUP);
     assert!(hear().starts_with("RELOADING=1\n"));
     let second = gateway.serving(1).await;
+    // By the old one, so that systemd need believe nobody but the main process (NotifyAccess=main).
+    assert_eq!(hear(), format!("MAINPID={}\n", second.pid()));
     assert_eq!(hear(), format!("READY=1\nMAINPID={}\nSTATUS=serving http://{address}\n", second.pid()));
     assert_eq!(gateway.ended().await, Some(0));
     // The old one has said nothing when it ended: it would have been taken for the service's end.

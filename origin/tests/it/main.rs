@@ -26,3 +26,4 @@ mod reload;
 mod sites;
 mod unix;
 mod websocket;
+mod well_known;
