@@ -109,6 +109,8 @@ fn services_are_hardened() {
         let level = said.split("exposure level for ").nth(1).and_then(|rest| rest.split(": ").nth(1));
         let level: f64 = level.and_then(|it| it.split(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{said}"));
         eprintln!("{level:4.1}  {}", unit.file_name().unwrap().display());
-        assert!(level <= 2.0, "{}: {level}\n{said}", unit.display());
+        // Jobs of the night may read what they save; what faces the network is held to less.
+        let most = if unit.ends_with("origin.service") || unit.ends_with("app.example.service") { 1.5 } else { 2.0 };
+        assert!(level <= most, "{}: {level}\n{said}", unit.display());
     }
 }

@@ -3,5 +3,6 @@
 mod backups;
 mod files;
 mod firewall;
+mod package;
 mod vps;
 mod zone;
