@@ -87,7 +87,7 @@ fn it_is_the_same_each_time_and_installs_upgrades_and_goes() {
          --quiet is-active origin.service\n\
          reload origin.service\n\
          daemon-reload\n\
-         0.1.0+202611300055.2222222\n\
+         0.1.0+20261130005500.2222222\n\
          == upgraded while it does not run\n\
          --quiet is-active origin.service\n\
          daemon-reload\n\
