@@ -4,5 +4,6 @@ mod backups;
 mod files;
 mod firewall;
 mod package;
+mod release;
 mod vps;
 mod zone;
