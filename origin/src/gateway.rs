@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Site};
 use crate::drain::Drain;
+use crate::files::Files;
 use crate::flights::{self, Flights};
 use crate::health::Health;
 use crate::limits::connections::Connections;
@@ -45,6 +46,8 @@ pub struct Gateway {
     /// Requests under way for an answer that others wait for, and those that freshen what is stored.
     pub(crate) flights: Flights,
     pub(crate) refreshes: Flights,
+    /// The way to the buckets, for the private API.
+    pub(crate) files: Files,
     /// What the health endpoints say.
     pub health: Health,
     /// Whether we are going down.
@@ -100,6 +103,7 @@ impl Gateway {
             webhooks: Webhooks::new(&config.webhooks),
             flights: Flights::new(flights::ALONE),
             refreshes: Flights::new(flights::ALONE),
+            files: Files::new(&config),
             health: Health::new(&config.sites),
             config,
             draining,

@@ -23,6 +23,7 @@ mod conversation;
 mod cores;
 pub mod drain;
 mod expiry;
+mod files;
 mod filtering;
 pub mod flights;
 mod forwarded;

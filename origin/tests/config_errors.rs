@@ -207,7 +207,7 @@ const CASES: &[(&str, &str)] = &[
     (
         "what a bucket takes",
         "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nprefixes = [\"/ota\", \"a/../b\"]\ntypes = [\"*/*\", \"audio\", \"a/b; c=d\"]\n\
-         upload_max = \"6GiB\"\ncredentials_file = \"DIR/bucket.key\"\n",
+         upload_max = \"6TiB\"\nparts_from = \"6GiB\"\npart_size = \"4MiB\"\ncredentials_file = \"DIR/bucket.key\"\n",
     ),
     (
         "how a bucket is to be",
@@ -218,6 +218,19 @@ const CASES: &[(&str, &str)] = &[
         "what a bucket's server lacks",
         "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nlacks = [\"website\"]\ncredentials_file = \"DIR/bucket.key\"\n",
     ),
+    (
+        "a pending prefix that is none",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\npending = \"pending\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "a pending prefix that may be read",
+        "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\nprefixes = [\"users\", \"users/pending/ota\"]\npending = \"users/pending/\"\ncredentials_file = \"DIR/bucket.key\"\n",
+    ),
+    (
+        "an app's token that is the operator's",
+        "{http}{site}[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"DIR/good.token\"\napp_token_file = \"DIR/good.token\"\n",
+    ),
+    ("what the private listener takes", "{http}{site}[admin]\nlisten = \"127.0.0.1:0\"\nbatch = 0\nbody = \"1GiB\"\n"),
     (
         "the reading key as the writing one",
         "{http}{site}[bucket.ota]\nurl = \"https://a.example\"\ncredentials_file = \"DIR/bucket.key\"\nwrite_credentials_file = \"DIR/bucket.key\"\n",
@@ -272,6 +285,7 @@ fn files() -> TempDir {
     write("example.keys", &format!("2026-11:{}\n", contract::signature::EXAMPLE_SECRET));
     write("form.keys", &format!("{SECRET}\n"));
     write("bucket.key", &format!("ACCESSKEY:{SECRET}\n"));
+    write("good.token", SECRET);
     write("bare.key", &format!("{SECRET}\n"));
     write("short.key", &format!("ACCESSKEY:{}\n", &SECRET[..15]));
     write("short.token", &SECRET[..31]);

@@ -109,5 +109,11 @@ fn the_defaults_are_the_real_ones() {
     }
     let key = file("bucket", "ACCESSKEY:0123456789abcdef\n");
     let bucket = format!("{LEAST}[bucket.a]\nurl = \"https://a.example\"\ncredentials_file = \"{key}\"\n");
-    assert_eq!(parsed(&format!("{bucket}expiry = {}\n", default("bucket", "expiry"))), parsed(&bucket));
+    for key in ["expiry", "upload_max", "parts_from", "part_size"] {
+        assert_eq!(parsed(&format!("{bucket}{key} = {}\n", default("bucket", key))), parsed(&bucket), "bucket.{key}");
+    }
+    let admin = format!("{LEAST}[admin]\nlisten = \"127.0.0.1:0\"\n");
+    for key in ["batch", "body"] {
+        assert_eq!(parsed(&format!("{admin}{key} = {}\n", default("admin", key))), parsed(&admin), "admin.{key}");
+    }
 }

@@ -1,17 +1,22 @@
 //! The private listener, by axum: what an operator, a monitor or a balancer asks.
 
 mod ask;
+mod asked;
+mod lfs;
 mod listener;
 mod maintenance;
 mod pages;
 mod purge;
 mod refusal;
 mod rules;
+mod signing;
+mod uploads;
 mod visitor;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
@@ -40,13 +45,40 @@ GET    /rules        rules of the filter that were added while we run, as JSON
 POST   /rules        {\"name\": \"\", \"action\": \"block\", \"address\": [], ..., \"seconds\": 3600}: adds one, or replaces it
 DELETE /rules/NAME   takes it out
 POST   /purge      {\"url\": [], \"prefix\": [], \"tag\": [], \"object\": [], \"all\": false, \"soft\": false}: not to be served any more
+GET    /openapi.json  what the following take and answer
+POST   /sign          {\"items\": [...]}: URLs and forms, to read and write objects by
+POST   /uploads       begins an upload: a form, or parts by size
+POST   /uploads/parts     signs parts of one
+POST   /uploads/list      which parts have arrived
+POST   /uploads/complete  makes the object
+POST   /uploads/abort     gives it up
+POST   /uploads/release   gives a pending object its key
+POST   /uploads/discard   throws a pending object away
+POST   /lfs/BUCKET/objects/batch   what Git LFS clients are to do
+POST   /lfs/BUCKET/objects/verify  whether an object of theirs has arrived
 ";
+
+/// What the app may ask, as OpenAPI 3.1 has it.
+const OPENAPI: &str = include_str!("../../../docs/openapi.json");
 
 /// The routes of the private listener. `unix` says that it is a Unix socket.
 pub(crate) fn router(gateway: &Arc<Gateway>, unix: bool) -> Router {
-    let token = gateway.config.admin.as_ref().and_then(|admin| admin.token.clone());
-    let door = Arc::new(Door { token, unix });
+    let admin = gateway.config.admin.as_ref();
+    let token = admin.and_then(|admin| admin.token.clone());
+    let door = Arc::new(Door { token, app: admin.and_then(|admin| admin.app_token.clone()), unix });
+    let body = admin.map_or(0, |admin| usize::try_from(admin.body).unwrap_or(usize::MAX));
     Router::new()
+        .route("/sign", post(signing::sign))
+        .route("/uploads", post(uploads::begun))
+        .route("/uploads/parts", post(uploads::parts))
+        .route("/uploads/list", post(uploads::listed))
+        .route("/uploads/complete", post(uploads::completed))
+        .route("/uploads/abort", post(uploads::aborted))
+        .route("/uploads/release", post(uploads::released))
+        .route("/uploads/discard", post(uploads::discarded))
+        .route("/lfs/{bucket}/objects/batch", post(lfs::batch))
+        .route("/lfs/{bucket}/objects/verify", post(lfs::verified))
+        .route("/openapi.json", get(pages::openapi))
         .route("/", get(|| async { INDEX }))
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(pages::readyz))
@@ -60,6 +92,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>, unix: bool) -> Router {
         .route("/purge", post(purge::purge))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(body))
         .layer(from_fn_with_state(door, visitor::admit))
         .with_state(Arc::clone(gateway))
 }

@@ -41,6 +41,10 @@ pub(super) async fn config(State(gateway): Our) -> impl IntoResponse {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/toml"))], gateway.config.written.text().to_owned())
 }
 
+pub(super) async fn openapi() -> impl IntoResponse {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], super::OPENAPI)
+}
+
 pub(super) async fn drain(State(gateway): Our) -> &'static str {
     if !gateway.resting.swap(true, Ordering::Relaxed) {
         tracing::warn!("drained: /readyz says 503 until DELETE /drain, requests are served");

@@ -1,5 +1,8 @@
 //! Who may ask on the private listener.
 //!
+//! Files are for those only who have shown that they may: with either token, or by the rights of a Unix socket. Another program of this machine, or a
+//! server that can be made to ask an address of it, is not enough.
+//!
 //! With a token: who shows it (RFC 6750 section 2.1); `/livez` and `/readyz` are for balancers, which have none. Without one:
 //! any program of this machine, but no page in a browser of its operator's. A page may ask any address from there. Where that
 //! could change something the browser says where the page is from (`Origin`), and where the page could read the answer, its
@@ -21,6 +24,8 @@ use crate::config::Token;
 /// Where visitors come in.
 pub(super) struct Door {
     pub(super) token: Option<Token>,
+    /// An app's, which opens files and nothing else.
+    pub(super) app: Option<Token>,
     /// Whether it is a Unix socket, which no browser reaches.
     pub(super) unix: bool,
 }
@@ -35,13 +40,22 @@ pub(super) async fn admit(State(door): State<Arc<Door>>, request: Request, next:
 
 impl Door {
     fn refuses(&self, path: &str, headers: &HeaderMap) -> Option<Refusal> {
+        let files = opens_files(path);
+        let is = |token: &Token| shown(headers).is_some_and(|shown| token.is(shown));
         match &self.token {
+            _ if files && self.app.as_ref().is_some_and(is) => None,
             Some(_) if matches!(path, "/livez" | "/readyz") => None,
-            Some(token) => (!shown(headers).is_some_and(|shown| token.is(shown))).then_some(Refusal::Token),
+            Some(token) => (!is(token)).then_some(Refusal::Token),
             None if self.unix => None,
+            None if files => Some(Refusal::AppToken),
             None => (headers.contains_key(ORIGIN) || !asks_by_address(headers)).then_some(Refusal::Browser),
         }
     }
+}
+
+/// Whether it is where files are asked for.
+fn opens_files(path: &str) -> bool {
+    ["/sign", "/uploads", "/lfs"].iter().any(|begin| crate::storage::key::covers(begin, path))
 }
 
 /// The token that a request shows.
@@ -81,7 +95,7 @@ mod tests {
 
     #[test]
     fn without_a_token_by_address_and_from_no_page() {
-        let door = Door { token: None, unix: false };
+        let door = Door { token: None, app: None, unix: false };
         for host in ["127.0.0.1:9180", "[::1]:9180", "localhost", "LOCALHOST:1", "192.0.2.1"] {
             assert_eq!(door.refuses("/", &headers(&[("host", host)])), None, "{host}");
             let page = headers(&[("host", host), ("origin", "https://evil.test")]);
@@ -93,13 +107,13 @@ mod tests {
         assert_eq!(door.refuses("/", &headers(&[])), Some(Refusal::Browser));
         let twice = headers(&[("host", "127.0.0.1"), ("host", "evil.test")]);
         assert_eq!(door.refuses("/", &twice), Some(Refusal::Browser));
-        let unix = Door { token: None, unix: true };
+        let unix = Door { token: None, app: None, unix: true };
         assert_eq!(unix.refuses("/drain", &headers(&[("host", "origin")])), None);
     }
 
     #[test]
     fn with_a_token_only_who_shows_it() {
-        let door = Door { token: Token::new(TOKEN).ok(), unix: true };
+        let door = Door { token: Token::new(TOKEN).ok(), app: None, unix: true };
         for (authorization, refused) in [
             ("Bearer 0123456789abcdef0123456789abcdef", None),
             ("bearer 0123456789abcdef0123456789abcdef", None),
@@ -113,5 +127,26 @@ mod tests {
         }
         assert_eq!(door.refuses("/metrics", &headers(&[("host", "127.0.0.1")])), Some(Refusal::Token));
         assert_eq!(door.refuses("/readyz", &headers(&[("host", "any.test")])), None, "balancers have none");
+    }
+
+    #[test]
+    fn an_apps_token_opens_files_and_nothing_else() {
+        let app = "fedcba9876543210fedcba9876543210";
+        let shown = |token: &'static str| headers(&[("authorization", token), ("host", "127.0.0.1")]);
+        let (theirs, operators) =
+            (shown("Bearer fedcba9876543210fedcba9876543210"), shown("Bearer 0123456789abcdef0123456789abcdef"));
+        let both = Door { token: Token::new(TOKEN).ok(), app: Token::new(app).ok(), unix: false };
+        let one = Door { token: None, app: Token::new(app).ok(), unix: false };
+        for path in ["/sign", "/uploads", "/uploads/parts", "/lfs/a/objects/batch"] {
+            for door in [&both, &one] {
+                assert_eq!(door.refuses(path, &theirs), None, "{path}");
+            }
+            assert_eq!(both.refuses(path, &operators), None, "{path}");
+            assert_eq!(one.refuses(path, &operators), Some(Refusal::AppToken), "{path}");
+            assert_eq!(one.refuses(path, &headers(&[("host", "127.0.0.1")])), Some(Refusal::AppToken), "{path}");
+        }
+        for path in ["/purge", "/drain", "/config", "/signs", "/metrics"] {
+            assert_eq!(both.refuses(path, &theirs), Some(Refusal::Token), "{path}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::upkeep::{self, Setting, Upkeep};
 use super::value::{Size, Span};
 use super::{Fault, Site};
-use crate::storage::{Place, Signer, key, media};
+use crate::storage::{LARGEST_OBJECT, LARGEST_PUT, LEAST_PART, Place, Signer, key, media};
 
 /// A bucket as written.
 #[derive(Debug, Deserialize, Serialize)]
@@ -32,6 +32,9 @@ pub(super) struct BucketSection {
     #[serde(default)]
     lacks: Vec<Setting>,
     write_principal: Option<String>,
+    parts_from: Option<Size>,
+    part_size: Option<Size>,
+    pending: Option<String>,
 }
 
 /// A bucket.
@@ -49,6 +52,12 @@ pub struct Bucket {
     pub types: Vec<String>,
     /// The longest upload, in bytes.
     pub upload_max: u64,
+    /// From how many bytes on an upload goes in parts.
+    pub parts_from: u64,
+    /// How long a part is, in bytes, unless there would be too many.
+    pub part_size: u64,
+    /// Under which prefix uploads land, where nothing is read until it is released.
+    pub pending: Option<String>,
     /// The key that signs for reading, and forms.
     pub reader: Arc<Signer>,
     /// The key that can't read, which signs PUT.
@@ -78,8 +87,12 @@ const DEFAULT_EXPIRY: Duration = Duration::from_secs(900);
 /// The most that S3 accepts: seven days.
 const MAX_EXPIRY: u64 = 604_800;
 
-/// The most that S3 takes in one upload or part: 5 GiB.
-const LARGEST_UPLOAD: u64 = 5 << 30;
+/// The longest upload where nothing is said: what S3 takes in one go.
+const UPLOAD_MAX: u64 = LARGEST_PUT;
+/// A broken connection costs no more than this again.
+const PARTS_FROM: u64 = 64 << 20;
+/// Large enough to be few, small enough to be sent again.
+const PART_SIZE: u64 = 16 << 20;
 
 pub(super) fn check(role: &str, section: BucketSection, sites: &[Site], faults: &mut Vec<Fault>) -> Option<Bucket> {
     let before = faults.len();
@@ -142,9 +155,22 @@ pub(super) fn check(role: &str, section: BucketSection, sites: &[Site], faults: 
             );
         }
     }
-    let upload_max = section.upload_max.map_or(LARGEST_UPLOAD, |size| size.0);
-    if upload_max == 0 || upload_max > LARGEST_UPLOAD {
-        fault(".upload_max", "is out of range: S3 takes 1 B to 5 GiB in one upload, as in \"200MiB\"".to_owned());
+    let upload_max = section.upload_max.map_or(UPLOAD_MAX, |size| size.0);
+    if upload_max == 0 || upload_max > LARGEST_OBJECT {
+        fault(".upload_max", "is out of range: S3 takes objects of 1 B to 5 TiB, as in \"200MiB\"".to_owned());
+    }
+    let parts_from = section.parts_from.map_or(PARTS_FROM, |size| size.0);
+    if parts_from == 0 || parts_from > LARGEST_PUT {
+        fault(".parts_from", "is out of range: S3 takes 1 B to 5 GiB in one go, as in \"64MiB\"".to_owned());
+    }
+    let part_size = section.part_size.map_or(PART_SIZE, |size| size.0);
+    if !(LEAST_PART..=LARGEST_PUT).contains(&part_size) {
+        fault(".part_size", "is out of range: S3 takes parts of 5 MiB to 5 GiB, as in \"16MiB\"".to_owned());
+    }
+    if let Some(pending) = &section.pending
+        && let Some(what) = pending_fault(pending, &section.prefixes)
+    {
+        fault(".pending", what);
     }
     let mut credentials = |key: &str, read: Result<Credentials, String>| read.map_err(|what| fault(key, what)).ok();
     let reads = credentials(".credentials_file", read_credentials(role, section.credentials_file.as_deref()));
@@ -170,9 +196,28 @@ pub(super) fn check(role: &str, section: BucketSection, sites: &[Site], faults: 
         types,
         upload_max,
         upkeep,
+        parts_from,
+        part_size,
+        pending: section.pending,
         writer: writes.map(|key| Arc::new(Signer::new(place.clone(), key))),
         reader: Arc::new(Signer::new(place, reads?)),
     })
+}
+
+/// What is wrong with a pending prefix.
+fn pending_fault(pending: &str, prefixes: &[String]) -> Option<String> {
+    let shown = pending.escape_default();
+    if let Err(what) = key::check(pending) {
+        return Some(format!("`{shown}` {what}: write one as in \"pending/\""));
+    }
+    if !pending.ends_with('/') || pending.len() > 128 {
+        return Some(format!("`{shown}` does not end with a slash within 128 bytes: write one as in \"pending/\""));
+    }
+    let inside = prefixes.iter().find(|prefix| key::covers(prefix, pending) || prefix.starts_with(pending))?;
+    Some(format!(
+        "`{shown}` and the prefix `{}` lie in each other: nothing under it may be read",
+        inside.escape_default()
+    ))
 }
 
 /// Hetzner's hosts name their location, which is the region; elsewhere `us-east-1` is what servers expect by default.

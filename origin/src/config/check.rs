@@ -162,14 +162,24 @@ fn admin(section: AdminSection, faults: &mut Vec<Fault>) -> Option<Admin> {
             ),
         ));
     }
-    let token = match section.token_file.as_deref().map(Token::read).transpose() {
-        Ok(token) => token,
-        Err(what) => {
-            faults.push(Fault::new("admin.token_file", what));
-            return None;
-        }
+    let mut read = |key: &str, file: Option<&Path>| {
+        file.map(Token::read).transpose().map_err(|what| faults.push(Fault::new(format!("admin.{key}"), what))).ok()
     };
-    Some(Admin { listen: section.listen, token })
+    let token = read("token_file", section.token_file.as_deref());
+    let app_token = read("app_token_file", section.app_token_file.as_deref());
+    let (token, app_token) = (token?, app_token?);
+    if token.is_some() && token == app_token {
+        let what = "holds the same token as `token_file`: the app's opens files and nothing else";
+        faults.push(Fault::new("admin.app_token_file", what));
+    }
+    if !(1..=10_000).contains(&section.batch) {
+        let what = format!("{} is out of range: write 1 to 10000 items, as in 1000", section.batch);
+        faults.push(Fault::new("admin.batch", what));
+    }
+    if !(1 << 10..=64 << 20).contains(&section.body.0) {
+        faults.push(Fault::new("admin.body", "is out of range: write 1 KiB to 64 MiB, as in \"2MiB\""));
+    }
+    Some(Admin { listen: section.listen, token, app_token, batch: section.batch, body: section.body.0 })
 }
 
 fn loopback(key: &str, address: SocketAddr, faults: &mut Vec<Fault>) {

@@ -119,6 +119,11 @@ pub struct Edge {
 pub(super) struct AdminSection {
     pub(super) listen: AdminAddress,
     pub(super) token_file: Option<PathBuf>,
+    pub(super) app_token_file: Option<PathBuf>,
+    #[serde(default = "Admin::batch")]
+    pub(super) batch: u32,
+    #[serde(default = "Admin::body")]
+    pub(super) body: Size,
 }
 
 /// The private listener.
@@ -128,6 +133,22 @@ pub struct Admin {
     pub listen: AdminAddress,
     /// What whoever asks must show.
     pub token: Option<Token>,
+    /// What an app may show in its place, for files and nothing else.
+    pub app_token: Option<Token>,
+    /// Items in one request, at most: 1 to 10,000.
+    pub batch: u32,
+    /// Bytes of a request's body, at most: 1 KiB to 64 MiB.
+    pub body: u64,
+}
+
+impl Admin {
+    fn batch() -> u32 {
+        1_000
+    }
+
+    fn body() -> Size {
+        Size(2 << 20)
+    }
 }
 
 /// `[state]`: what outlives the process.

@@ -103,14 +103,18 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
         }
     }
     let Some(Value::Table(tables)) = sections.get_mut("bucket") else { return };
-    for Bucket { role, reader, expiry, expiry_max, types, upload_max, upkeep, .. } in &config.buckets {
+    for Bucket { role, reader, expiry, expiry_max, types, upload_max, parts_from, part_size, upkeep, .. } in
+        &config.buckets
+    {
         if let Some(Value::Table(section)) = tables.get_mut(role) {
             default(section, "region", reader.place().region.as_str());
             default(section, "expiry", seconds(*expiry));
             default(section, "expiry_max", seconds(*expiry_max));
             default(section, "prefixes", Value::Array(Vec::new()));
             default(section, "types", types.clone());
-            default(section, "upload_max", Value::try_from(Size(*upload_max)).unwrap_or_else(|_| Value::from("")));
+            for (key, size) in [("upload_max", upload_max), ("parts_from", parts_from), ("part_size", part_size)] {
+                default(section, key, Value::try_from(Size(*size)).unwrap_or_else(|_| Value::from("")));
+            }
             default(section, "keep_versions", format!("{}days", upkeep.keep_versions));
             default(section, "keep_parts", format!("{}days", upkeep.keep_parts));
             default(section, "origins", upkeep.origins.clone());

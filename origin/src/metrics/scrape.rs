@@ -153,6 +153,9 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     let outcomes = gateway.webhooks.outcomes().into_iter();
     let outcomes = outcomes.map(|(sender, outcome, count)| (vec![("sender", sender), ("outcome", outcome)], count));
     out.counters("origin_webhooks", "Webhooks by sender, and what came of them", outcomes)?;
+    let calls = gateway.files.outcomes().into_iter();
+    let calls = calls.map(|(call, outcome, count)| (vec![("call", call), ("outcome", outcome)], count));
+    out.counters("origin_files", "Calls of the private API about files, and what came of them", calls)?;
     let as_of = seconds(gateway.ranges.as_of());
     let help = "When the list of Cloudflare's addresses was so";
     out.gauges("origin_cloudflare_ranges_timestamp_seconds", help, [(none(), as_of)])?;

@@ -35,6 +35,40 @@ pub struct Signed {
     pub changes: u64,
 }
 
+/// A version of what is pending, for the scanner.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// The key that it is to have.
+    pub key: &'a str,
+    /// Which version. Without one, what somebody puts there afterwards would be scanned in its place.
+    pub version: &'a str,
+    /// How long the URL lasts, in seconds: at most as the bucket allows.
+    pub lasts: Option<u64>,
+}
+
+impl Scan<'_> {
+    /// A URL by which it can be read. It is always saved, whatever it is.
+    ///
+    /// # Errors
+    /// A key that is not of this bucket, or a bucket where nothing is pending.
+    pub fn sign(&self, bucket: &Bucket, now: u64) -> Result<Signed, Refused> {
+        let lands = bucket.lands(self.key)?;
+        if bucket.pending.is_none() {
+            return Err(Refused::NothingPends);
+        }
+        check_version(self.version)?;
+        let lasts = bucket.lasts(self.lasts);
+        let query = [("response-content-disposition", "attachment"), ("versionId", self.version)];
+        let permit = Permit { method: "GET", key: &lands, query: &query, headers: &[], begins: now, lasts };
+        Ok(Signed { url: bucket.reader.presign(&permit), expires: now + lasts, changes: now })
+    }
+}
+
+/// Whether it can be a version of an object.
+pub(super) fn check_version(version: &str) -> Result<(), Refused> {
+    if version.is_empty() || version.len() > 256 { Err(Refused::Version) } else { Ok(()) }
+}
+
 impl Download<'_> {
     /// A URL by which anyone may read it.
     ///
@@ -47,6 +81,7 @@ impl Download<'_> {
         {
             return Err(Refused::Type(kind.to_owned()));
         }
+        self.version.map_or(Ok(()), check_version)?;
         let disposition = self.disposition();
         let lasts = bucket.lasts(self.lasts);
         let (begins, changes) = if self.stable {
@@ -90,9 +125,10 @@ impl Download<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Download;
+    use super::{Download, Scan};
+    use crate::config::Bucket;
     use crate::config::tests::bucket;
-    use crate::storage::Refused;
+    use crate::storage::{Handoff, HandoffError, Refused};
 
     const NOW: u64 = 1_369_353_600 + 1_234;
 
@@ -136,6 +172,27 @@ mod tests {
         let strange =
             Download { key: "users/1/a", content_type: Some("application/x-msdownload"), ..Download::default() };
         assert!(matches!(sign(strange), Err(Refused::Type(_))));
+    }
+
+    #[test]
+    fn what_is_pending_is_for_the_scanner() {
+        let plain = bucket("");
+        let pending = bucket("pending = \"pending/\"");
+        let scan = |bucket: &Bucket, key: &str, version: &str| Scan { key, version, lasts: None }.sign(bucket, NOW);
+        for key in ["pending/a", "pending/", "pending/users/1/a"] {
+            assert_eq!(Download { key, ..Download::default() }.sign(&pending, NOW), Err(Refused::Pending), "{key}");
+            assert_eq!(scan(&pending, key, "v1"), Err(Refused::Pending), "{key}");
+            let handed_off = Handoff::parse(&format!("files;key=\"{key}\"")).expect("well formed");
+            let handed_off = handed_off.resolve(std::slice::from_ref(&pending), false, NOW);
+            assert!(matches!(handed_off, Err(HandoffError::Refused(Refused::Pending))), "{key}");
+        }
+        assert!(Download { key: "pendings/a", ..Download::default() }.sign(&pending, NOW).is_ok());
+        let url = scan(&pending, "users/1/a", "v 1").expect("signed").url;
+        assert!(url.contains("/files/pending/users/1/a?") && url.contains("&versionId=v%201&"), "{url}");
+        assert_eq!(scan(&pending, "a", ""), Err(Refused::Version));
+        let long = "a".repeat(1_020);
+        assert_eq!(scan(&pending, &long, "v1"), Err(Refused::TooLong));
+        assert_eq!(scan(&plain, "a", "v1"), Err(Refused::NothingPends));
     }
 
     #[test]

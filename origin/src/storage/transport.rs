@@ -14,6 +14,9 @@ use aws_smithy_runtime_api::client::http::{
 };
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method};
+use http_body::Body as _;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -79,7 +82,11 @@ impl Inner {
         while let Err(early) = self.pace.check() {
             tokio::time::sleep(early.wait_time_from(self.clock.now())).await;
         }
-        let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let mut request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        // Ceph copies no part for a PUT that does not say that nothing follows (411), and hyper says it only where something might.
+        if matches!(*request.method(), Method::PUT | Method::POST) && request.body().size_hint().exact() == Some(0) {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let answer = self.client.request(request).await.map_err(|error| ConnectorError::io(error.into()))?;
         HttpResponse::try_from(answer.map(SdkBody::from_body_1_x)).map_err(|error| other(error.into()))
     }

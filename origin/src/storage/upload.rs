@@ -4,14 +4,16 @@
 //! PUT and parts are signed by the bucket's write-only key and by nothing else; a form's policy refuses every field that it does not name, and
 //! may be signed by either key.
 
+use std::borrow::Cow;
+
 use super::policy::{self, Form};
-use super::{Permit, Refused, media};
+use super::{LARGEST_PUT, MOST_PARTS, Permit, Refused, media};
 use crate::config::Bucket;
 
 /// An object to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Upload<'a> {
-    /// The object's key.
+    /// The key that it is to have. Where the bucket has a pending prefix it lands below that.
     pub key: &'a str,
     /// Its content type.
     pub content_type: &'a str,
@@ -40,7 +42,7 @@ impl Upload<'_> {
     /// # Errors
     /// What the bucket does not take, or a bucket without a write-only key.
     pub fn put(&self, bucket: &Bucket, now: u64) -> Result<Put, Refused> {
-        self.check(bucket)?;
+        let lands = self.check_one(bucket)?;
         let writer = bucket.writer.as_deref().ok_or(Refused::NoWriter)?;
         let disposition = media::is_active(self.content_type).then_some("attachment");
         let length = self.length.to_string();
@@ -52,7 +54,7 @@ impl Upload<'_> {
         ];
         let headers: Vec<_> = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let lasts = bucket.lasts(self.lasts);
-        let permit = Permit { method: "PUT", key: self.key, query: &[], headers: &headers, begins: now, lasts };
+        let permit = Permit { method: "PUT", key: &lands, query: &[], headers: &headers, begins: now, lasts };
         Ok(Put {
             url: writer.presign(&permit),
             headers: headers.into_iter().map(|(name, value)| (name, value.to_owned())).collect(),
@@ -65,16 +67,26 @@ impl Upload<'_> {
     /// # Errors
     /// What the bucket does not take; a hash, which no policy binds.
     pub fn form(&self, bucket: &Bucket, now: u64) -> Result<Form, Refused> {
-        self.check(bucket)?;
+        let lands = self.check_one(bucket)?;
         if self.sha256.is_some() {
             return Err(Refused::Hash);
         }
         let signer = bucket.writer.as_deref().unwrap_or(&bucket.reader);
-        Ok(policy::sign(signer, self.key, self.content_type, self.length, now, bucket.lasts(self.lasts)))
+        Ok(policy::sign(signer, &lands, self.content_type, self.length, now, bucket.lasts(self.lasts)))
     }
 
-    fn check(&self, bucket: &Bucket) -> Result<(), Refused> {
-        bucket.check_key(self.key)?;
+    /// Where it lands in one go.
+    fn check_one<'a>(&'a self, bucket: &Bucket) -> Result<Cow<'a, str>, Refused> {
+        let lands = self.check(bucket)?;
+        if self.length > LARGEST_PUT { Err(Refused::TooLargeForOne) } else { Ok(lands) }
+    }
+
+    /// Where it lands.
+    ///
+    /// # Errors
+    /// What the bucket does not take.
+    pub fn check<'a>(&'a self, bucket: &Bucket) -> Result<Cow<'a, str>, Refused> {
+        let lands = bucket.lands(self.key)?;
         if !media::is_content_type(self.content_type) || !media::is_among(&bucket.types, self.content_type) {
             return Err(Refused::Type(self.content_type.to_owned()));
         }
@@ -85,14 +97,14 @@ impl Upload<'_> {
         if self.sha256.is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(hexadecimal)) {
             return Err(Refused::Hash);
         }
-        Ok(())
+        Ok(lands)
     }
 }
 
 /// One part of a multipart upload.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
-    /// The object's key.
+    /// The key that the object is to have.
     pub key: &'a str,
     /// What the server called the upload.
     pub upload: &'a str,
@@ -110,18 +122,21 @@ impl Part<'_> {
     /// # Errors
     /// A key, number or length that can't be, or a bucket without a write-only key.
     pub fn sign(&self, bucket: &Bucket, now: u64) -> Result<Put, Refused> {
-        bucket.check_key(self.key)?;
-        if self.number == 0 || self.number > 10_000 || self.upload.is_empty() {
+        let lands = bucket.lands(self.key)?;
+        if self.number == 0 || self.number > MOST_PARTS || self.upload.is_empty() {
             return Err(Refused::Part);
         }
         if self.length > bucket.upload_max {
             return Err(Refused::TooLarge(bucket.upload_max));
         }
+        if self.length > LARGEST_PUT {
+            return Err(Refused::TooLargeForOne);
+        }
         let writer = bucket.writer.as_deref().ok_or(Refused::NoWriter)?;
         let (length, number, lasts) = (self.length.to_string(), self.number.to_string(), bucket.lasts(self.lasts));
         let url = writer.presign(&Permit {
             method: "PUT",
-            key: self.key,
+            key: &lands,
             query: &[("partNumber", &number), ("uploadId", self.upload)],
             headers: &[("content-length", &length)],
             begins: now,

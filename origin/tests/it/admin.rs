@@ -259,3 +259,83 @@ async fn a_unix_socket_is_for_programs() {
 fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }
+
+/// A token's file, and a bucket's key, in a folder that goes with the test.
+fn secrets() -> (tempfile::TempDir, String, String, String) {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let (token, app) = (file("token", TOKEN), file("app", APP));
+    let key = file("key", "ACCESSKEY:0123456789abcdef");
+    (folder, token, app, key)
+}
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const APP: &str = "fedcba9876543210fedcba9876543210";
+
+/// Signing opens files, so it takes more than being on this machine.
+#[tokio::test]
+async fn files_are_only_for_whoever_shows_who_they_are() {
+    let (_folder, token, app, key) = secrets();
+    let bucket = format!("[bucket.files]\nurl = \"http://127.0.0.1:1/files\"\ncredentials_file = \"{key}\"");
+    let json = "{\"items\": [{\"download\": {\"bucket\": \"files\", \"key\": \"a\"}}]}";
+    let ask = |path: &str, fields: &str| {
+        let length = json.len();
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {length}\r\n{fields}\r\n{json}"
+        )
+    };
+    let paths = [
+        "/sign",
+        "/uploads",
+        "/uploads/parts",
+        "/uploads/list",
+        "/uploads/complete",
+        "/uploads/abort",
+        "/uploads/release",
+        "/uploads/discard",
+        "/lfs/files/objects/batch",
+        "/lfs/files/objects/verify",
+    ];
+    let open = Gateway::before("\"127.0.0.1:1\"", &format!("{ADMIN}\n{bucket}"));
+    let closed = Gateway::before(
+        "\"127.0.0.1:1\"",
+        &format!("{ADMIN}\nadmin.token_file = \"{token}\"\nadmin.app_token_file = \"{app}\"\n{bucket}"),
+    );
+    for path in paths {
+        assert_problem(&open.say_admin(&ask(path, "")).await, 401, "token-required");
+        assert_problem(&closed.say_admin(&ask(path, "")).await, 401, "token-required");
+        let wrong = format!("authorization: Bearer {}\r\n", TOKEN.replace('f', "0"));
+        assert_problem(&closed.say_admin(&ask(path, &wrong)).await, 401, "token-required");
+    }
+    for token in [TOKEN, APP] {
+        let good = closed.say_admin(&ask("/sign", &format!("authorization: Bearer {token}\r\n"))).await;
+        assert!(good.starts_with("HTTP/1.1 200") && good.contains("X-Amz-Signature="), "{good}");
+    }
+    let apps = format!("authorization: Bearer {APP}\r\n");
+    assert_problem(&closed.say_admin(&ask("/purge", &apps)).await, 401, "token-required");
+    // The storage is not there: what asks it says so, what does not goes on.
+    let upload = "{\"bucket\": \"files\", \"key\": \"a\", \"type\": \"audio/wav\", \"length\": 1}";
+    let complete = format!("{{\"upload\": {upload}}}");
+    let asked = format!(
+        "POST /uploads/complete HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{complete}",
+        complete.len()
+    );
+    let answer = closed.say_admin(&asked).await;
+    assert_problem(&answer, 502, "storage-unreachable");
+    let metrics = closed
+        .say_admin(&format!(
+            "GET /metrics HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\n\r\n"
+        ))
+        .await;
+    for (series, count) in [
+        ("origin_files_total{call=\"sign\",outcome=\"ok\"}", 2.0),
+        ("origin_files_total{call=\"complete\",outcome=\"storage-unreachable\"}", 1.0),
+    ] {
+        assert_eq!(value(&metrics, series), Some(count), "{metrics}");
+    }
+    assert!(!metrics.contains("X-Amz"), "{metrics}");
+}

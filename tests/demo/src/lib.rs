@@ -21,6 +21,7 @@ mod cache_lab;
 mod counts;
 mod cover;
 mod feed;
+mod files;
 mod handoff;
 mod lab;
 mod misbehave;
@@ -37,7 +38,11 @@ mod socket;
 mod upload;
 mod webhooks;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Router, middleware,
@@ -84,6 +89,8 @@ struct Shared {
     lab_counts: counts::Counts,
     scripts: script::Scripts,
     deliveries: webhooks::Deliveries,
+    files: files::Files,
+    gateway: OnceLock<client::Gateway>,
 }
 
 impl Demo {
@@ -99,8 +106,15 @@ impl Demo {
                 lab_counts: counts::Counts::default(),
                 scripts: script::Scripts::default(),
                 deliveries: webhooks::Deliveries::default(),
+                files: files::Files::default(),
+                gateway: OnceLock::new(),
             }),
         }
+    }
+
+    /// Tells it where the gateway's private listener is, which it asks about files that people upload. The first word counts.
+    pub fn ask(&self, gateway: client::Gateway) {
+        self.shared.gateway.get_or_init(|| gateway);
     }
 
     /// Requests by route pattern (`/c/{slug}`; `(none)` where nothing matched), of any method, since the start or the last
@@ -141,6 +155,11 @@ impl Demo {
             .route("/fragment/account", get(account::fragment))
             .route("/listen/{work}", get(handoff::listen))
             .route("/download/{work}", get(handoff::download))
+            .route("/api/files", post(files::begin))
+            .route("/api/files/{id}", get(files::state).delete(files::give_up))
+            .route("/api/files/{id}/parts", post(files::parts))
+            .route("/api/files/{id}/complete", post(files::complete))
+            .route("/files/{id}", get(files::read))
             .route("/api/creators", get(api::creators))
             .route("/api/me", get(account::me))
             .route("/api/sync/subscribe", get(feed::subscribe))

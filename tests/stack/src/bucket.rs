@@ -1,4 +1,4 @@
-//! The embedded object storage: s3s with its file-system store, which verifies signatures and expiry.
+//! The embedded object storage: s3s with its file-system store, which verifies signatures and expiry. It knows two keys, of which one only writes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,10 +11,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use s3s::auth::SimpleAuth;
-use s3s::dto::{PutObjectInput, StreamingBlob};
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{SecretKey, SimpleAuth};
+use s3s::dto::{
+    AbortMultipartUploadInput, CompleteMultipartUploadInput, CreateMultipartUploadInput, PutObjectInput, StreamingBlob,
+    UploadPartCopyInput, UploadPartInput,
+};
 use s3s::service::S3ServiceBuilder;
-use s3s::{S3, S3Request};
+use s3s::{S3, S3Request, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -40,11 +44,16 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Serves a folder's buckets to whoever signs with this key, seeded with the demo's objects.
+    /// Serves a folder's buckets to whoever signs with this key, or with one that only writes; seeded with the demo's objects.
     ///
     /// # Errors
     /// The folder can't be written or the listener not be used.
-    pub async fn start(folder: &Path, listener: TcpListener, key: &(String, String)) -> io::Result<Self> {
+    pub async fn start(
+        folder: &Path,
+        listener: TcpListener,
+        key: &(String, String),
+        writer: &(String, String),
+    ) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let store = FileSystem::new(folder).map_err(|e| io::Error::other(format!("{e:?}")))?;
         for object in demo::objects() {
@@ -59,7 +68,10 @@ impl Buckets {
             store.put_object(by_hand(input)).await.map_err(|e| io::Error::other(format!("{}: {e}", object.key)))?;
         }
         let mut builder = S3ServiceBuilder::new(store);
-        builder.set_auth(SimpleAuth::from_single(key.0.as_str(), key.1.as_str()));
+        let mut keys = SimpleAuth::from_single(key.0.as_str(), key.1.as_str());
+        keys.register(writer.0.clone(), SecretKey::from(writer.1.as_str()));
+        builder.set_auth(keys);
+        builder.set_access(Access { writer: writer.0.clone() });
         let service = builder.build();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let address = listener.local_addr()?;
@@ -100,6 +112,54 @@ impl Buckets {
 impl Drop for Buckets {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Who may do what.
+struct Access {
+    /// May put objects and parts, and read nothing.
+    writer: String,
+}
+
+#[async_trait::async_trait]
+impl S3Access for Access {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let operation = context.s3_op().name();
+        match context.credentials() {
+            None => Err(s3_error!(AccessDenied, "Signature is required")),
+            Some(key)
+                if key.access_key == self.writer && !["PutObject", "PostObject", "UploadPart"].contains(&operation) =>
+            {
+                Err(s3_error!(AccessDenied, "This key only writes"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    // The store has uploads belong to the key that began them; here, as elsewhere, the other one may bring the parts.
+    async fn create_multipart_upload(&self, request: &mut S3Request<CreateMultipartUploadInput>) -> S3Result<()> {
+        request.credentials = None;
+        Ok(())
+    }
+
+    async fn upload_part(&self, request: &mut S3Request<UploadPartInput>) -> S3Result<()> {
+        request.credentials = None;
+        Ok(())
+    }
+
+    async fn upload_part_copy(&self, request: &mut S3Request<UploadPartCopyInput>) -> S3Result<()> {
+        request.credentials = None;
+        Ok(())
+    }
+
+    async fn complete_multipart_upload(&self, request: &mut S3Request<CompleteMultipartUploadInput>) -> S3Result<()> {
+        request.credentials = None;
+        Ok(())
+    }
+
+    async fn abort_multipart_upload(&self, request: &mut S3Request<AbortMultipartUploadInput>) -> S3Result<()> {
+        request.credentials = None;
+        Ok(())
     }
 }
 

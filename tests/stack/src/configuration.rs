@@ -111,7 +111,10 @@ fn own(wanted: &Wanted<'_>) -> Table {
         table(&[("cert", path(&files.cert)), ("key", path(&files.key)), ("client_ca", path(&files.client_ca))]),
     );
     config.insert("edge".into(), table(&[("keys_file", path(&files.edge_keys))]));
-    config.insert("admin".into(), table(&[("listen", loopback(wanted.ports.admin))]));
+    config.insert(
+        "admin".into(),
+        table(&[("listen", loopback(wanted.ports.admin)), ("app_token_file", path(&files.app_token))]),
+    );
     config.insert("state".into(), table(&[("folder", path(&wanted.folder.join("state")))]));
     let mut filter = toml::toml! { block = ["sqli"] };
     filter.insert("rules".into(), concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/rules.toml").into());
@@ -142,6 +145,11 @@ fn own(wanted: &Wanted<'_>) -> Table {
     }
     if let Some(Value::Table(ota)) = buckets.get_mut("ota") {
         ota.insert("expiry_max".into(), "1h".into());
+    }
+    if let Some(Value::Table(files)) = buckets.get_mut("user-files") {
+        files.insert("write_credentials_file".into(), path(&wanted.files.bucket_writer).into());
+        files.insert("pending".into(), "pending/".into());
+        files.insert("parts_from".into(), "16MiB".into());
     }
     config.insert("bucket".into(), buckets.into());
     config

@@ -22,6 +22,10 @@ pub struct Credentials {
     pub edge_keys: String,
     /// The buckets' access key: id and secret.
     pub bucket: (String, String),
+    /// Their key that only writes.
+    pub bucket_writer: (String, String),
+    /// What the app shows on the private listener.
+    pub app_token: String,
     /// Files for the gateway's configuration.
     pub files: Files,
 }
@@ -44,6 +48,10 @@ pub struct Files {
     pub turnstile: PathBuf,
     /// A sender's of webhooks.
     pub webhook: PathBuf,
+    /// The one that only writes.
+    pub bucket_writer: PathBuf,
+    /// The app's token.
+    pub app_token: PathBuf,
 }
 
 impl Credentials {
@@ -65,6 +73,8 @@ impl Credentials {
         };
         let edge_keys = format!("dev-1:{}\n", secret(64)?);
         let bucket = ("STACKACCESSKEY000001".to_owned(), secret(40)?);
+        let bucket_writer = ("STACKWRITEKEY0000001".to_owned(), secret(40)?);
+        let app_token = secret(48)?;
         let write = |name: &str, text: &str| -> io::Result<PathBuf> {
             let path = folder.join(name);
             fs::write(&path, text)?;
@@ -79,10 +89,12 @@ impl Credentials {
             webhook: write("webhook.key", &secret(40)?)?,
             turnstile: write("turnstile.key", turnstile::SECRET)?,
             bucket: write("bucket.key", &format!("{}:{}\n", bucket.0, bucket.1))?,
+            bucket_writer: write("bucket-writer.key", &format!("{}:{}\n", bucket_writer.0, bucket_writer.1))?,
+            app_token: write("app.token", &format!("{app_token}\n"))?,
         };
         write("client.pem", &client.0)?;
         write("client.key", &client.1)?;
-        Ok(Self { ca: server_ca.pem, server: (cert, key), client, edge_keys, bucket, files })
+        Ok(Self { ca: server_ca.pem, server: (cert, key), client, edge_keys, bucket, bucket_writer, app_token, files })
     }
 }
 

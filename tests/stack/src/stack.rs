@@ -129,9 +129,10 @@ impl Stack {
         let folder = TempDir::with_prefix("makenotwork-").map_err(|e| format!("no temporary folder: {e}"))?;
         let credentials = Credentials::make(folder.path()).map_err(|e| format!("cannot make keys: {e}"))?;
         let s3 = bind("s3", options.ports.s3).await?;
-        let buckets = Buckets::start(&folder.path().join("buckets"), s3, &credentials.bucket)
-            .await
-            .map_err(|e| format!("the object storage does not start: {e}"))?;
+        let buckets =
+            Buckets::start(&folder.path().join("buckets"), s3, &credentials.bucket, &credentials.bucket_writer)
+                .await
+                .map_err(|e| format!("the object storage does not start: {e}"))?;
         let (certificate, key) = &credentials.server;
         let turnstile = turnstile::Double::start(certificate, key).await;
         let turnstile = turnstile.map_err(|e| format!("the double of Turnstile does not start: {e}"))?;
@@ -164,6 +165,11 @@ impl Stack {
         })?;
         let gateway = tokio::task::block_in_place(|| Gateway::start(&binary, &config, listeners.gateway))
             .map_err(|error| configuration::blame(&error, &config, overlay.as_ref()))?;
+        if let (Some(demo), Some(admin)) = (&demo, gateway.admin()) {
+            let token = Some(credentials.app_token.as_str());
+            let known = client::Gateway::at(admin.trim_start_matches("http://"), token);
+            demo.app.ask(known.map_err(|e| format!("the app can't ask the gateway: {e}"))?);
+        }
         let secure = gateway.address("https").unwrap_or_default().to_owned();
         let workerd = match built {
             None => None,

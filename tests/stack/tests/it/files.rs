@@ -135,7 +135,7 @@ async fn a_download_takes_an_account(site: &Site) {
 }
 
 /// Signs in as people do; the session's cookie.
-async fn sign_in(site: &Site) -> String {
+pub(crate) async fn sign_in(site: &Site) -> String {
     let cookie = |answer: &Answer| answer.field("set-cookie").split(';').next().unwrap_or_default().to_owned();
     let form = site.fetch("/sign-in").await;
     let (_, rest) = form.text().split_once("name=\"_csrf\" value=\"").expect("a form with a token");

@@ -39,6 +39,7 @@ mod senders;
 mod snapshots;
 mod streams;
 mod trust;
+mod uploads;
 mod webhooks;
 
 fn main() -> std::process::ExitCode {
@@ -63,6 +64,7 @@ fn main() -> std::process::ExitCode {
         errors::CASES,
         trust::CASES,
         files::CASES,
+        uploads::CASES,
         revoking::CASES,
         ota::CASES,
         health::CASES,

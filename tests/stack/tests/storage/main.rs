@@ -2,6 +2,7 @@
 //! configuration. Where a server itself differs, `Server` says so.
 
 mod abuse;
+mod api;
 mod buckets;
 mod cors;
 mod forms;
@@ -67,6 +68,19 @@ fn suite(kind: Kind) {
             buckets::what_was_changed_is_found,
             buckets::what_a_server_lacks_is_said,
             buckets::by_command,
+            api::batches::each_with_its_own_outcome,
+            api::batches::bounded,
+            api::uploads::in_one_go,
+            api::uploads::in_parts_and_resumed,
+            api::uploads::given_up,
+            api::uploads::what_is_wrong,
+            api::pending::a_second_upload_changes_nothing,
+            api::pending::thrown_away,
+            api::pending::without_versions_by_its_tag,
+            api::pending::in_pieces,
+            api::lfs::by_their_hash,
+            api::openapi::what_is_said_and_answered,
+            api::openapi::no_url_is_logged,
         ];
     });
 }

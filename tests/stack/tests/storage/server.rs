@@ -15,6 +15,8 @@ use stack::toolchain::Toolchain;
 use stack::toolchain::ceph::{Generation, ceph};
 use tempfile::TempDir;
 
+use crate::api::Api;
+
 const OWNER: (&str, &str) = ("STORAGEOWNER00000001", "storageOwnerSecret0000000000000000000001");
 const WRITER: (&str, &str) = ("STORAGEWRITER0000001", "storageWriterSecret000000000000000000001");
 
@@ -25,7 +27,7 @@ pub(crate) const ELSEWHERE: &str = "backups";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// In this process. Has one key, and so nobody who only writes; no versions, no bucket policies, no hash that binds a body.
+    /// In this process. Has no versions, no bucket policies, no hash that binds a body.
     Embedded,
     Ceph(Generation),
 }
@@ -39,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) http: Client,
     /// The gateway's whole configuration.
     pub(crate) config: Config,
+    /// A gateway with its private API.
+    pub(crate) api: Api,
     _running: Running,
     folder: TempDir,
 }
@@ -93,7 +97,8 @@ impl Server {
                 std::fs::create_dir_all(store.join("other")).expect("a bucket");
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 let key = (OWNER.0.to_owned(), OWNER.1.to_owned());
-                let buckets = Buckets::start(&store, listener, &key).await.expect("the embedded storage");
+                let writer = (WRITER.0.to_owned(), WRITER.1.to_owned());
+                let buckets = Buckets::start(&store, listener, &key, &writer).await.expect("the embedded storage");
                 let address = buckets.address();
                 (Running::Embedded(buckets), address)
             }
@@ -123,9 +128,10 @@ impl Server {
                 (Running::Ceph(rgw), address)
             }
         };
-        let (config, [files, other]) = configured(&folder, address, kind);
+        let (config, [files, other]) = configured(&folder, address);
+        let api = Api::new(folder.path(), address);
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
-        let server = Self { kind, config, files, other, http, _running: running, folder };
+        let server = Self { kind, config, files, other, http, api, _running: running, folder };
         if kind != Kind::Embedded {
             // Somebody else's, of the same project.
             let elsewhere = server.elsewhere(ELSEWHERE);
@@ -241,32 +247,25 @@ impl Answer {
 }
 
 /// The gateway's own configuration, and its buckets.
-fn configured(folder: &TempDir, address: SocketAddr, kind: Kind) -> (Config, [Bucket; 2]) {
+fn configured(folder: &TempDir, address: SocketAddr) -> (Config, [Bucket; 2]) {
     let file = |name: &str, (id, secret): (&str, &str)| {
         let path = folder.path().join(name);
         std::fs::write(&path, format!("{id}:{secret}\n")).expect("written");
         path
     };
     let owner = file("owner.key", OWNER);
-    let writer = file("writer.key", if kind == Kind::Embedded { OWNER } else { WRITER });
+    let writer = file("writer.key", WRITER);
     let mut text = "listen.http = [\"127.0.0.1:0\"]\n[[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"\n".to_owned();
     for role in ["user-files", "other"] {
         text += &format!(
             "[bucket.{role}]\nurl = \"http://{address}/{role}\"\nregion = \"fsn1\"\ncredentials_file = {owner:?}\nprefixes = [\"users\"]\n\
              types = [\"audio/*\", \"text/plain\", \"image/svg+xml\"]\nupload_max = \"16MiB\"\n\
-             origins = [\"{ORIGIN}\"]\n"
+             origins = [\"{ORIGIN}\"]\nwrite_credentials_file = {writer:?}\n"
         );
-        if kind != Kind::Embedded {
-            text += &format!("write_credentials_file = {writer:?}\n");
-        }
     }
     std::fs::write(folder.path().join("origin.toml"), &text).expect("written");
     let mut config = origin::config::parse(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
     let buckets = &mut config.buckets;
-    if kind == Kind::Embedded {
-        // It knows one key.
-        buckets.iter_mut().for_each(|bucket| bucket.writer = Some(bucket.reader.clone()));
-    }
     buckets.sort_by(|a, b| b.role.cmp(&a.role));
     let both = buckets.clone().try_into().expect("two buckets");
     (config, both)
