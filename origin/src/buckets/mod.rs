@@ -58,8 +58,12 @@ enum Verdict {
     AsWanted,
     /// How it is and how it is to be, and what makes it so.
     Differs(String, Change),
-    /// The server has nothing of the kind; whether the configuration says so, too.
-    Lacking(StoreError, bool),
+    /// The server has nothing of the kind, as the configuration says.
+    Known,
+    /// The server has nothing of the kind, as it says itself.
+    Lacking(StoreError),
+    /// The same in a bucket that is not ours: what a key can read there, the proof says.
+    Elsewhere(StoreError),
 }
 
 /// What is done to a bucket.
@@ -102,7 +106,7 @@ async fn look(project: &Project<'_>, bucket: &Bucket, transport: &Transport) -> 
     let store = Store::new(bucket, transport);
     let mut findings = Vec::new();
     let present = match store.reach().await {
-        Ok(()) => Some(present::all(&store).await?),
+        Ok(()) => Some(present::all(&store, &bucket.upkeep.lacks).await?),
         Err(error) if error.trouble() == Trouble::Missing => None,
         Err(error) => return Err(error),
     };
@@ -118,9 +122,12 @@ async fn look(project: &Project<'_>, bucket: &Bucket, transport: &Transport) -> 
     });
     let present = present.unwrap_or_default();
     for setting in Setting::ALL {
-        let compared = compare(setting, &present, project, bucket);
-        let (verdict, kept) = compared
-            .unwrap_or_else(|error| (Verdict::Lacking(error, bucket.upkeep.lacks.contains(&setting)), Vec::new()));
+        let (verdict, kept) = if bucket.upkeep.lacks.contains(&setting) {
+            (Verdict::Known, Vec::new())
+        } else {
+            let compared = compare(setting, &present, project, bucket);
+            compared.unwrap_or_else(|error| (Verdict::Lacking(error), Vec::new()))
+        };
         findings.push(Finding { setting: Some(setting), verdict, kept });
     }
     let region = bucket.reader.place().region.clone();
@@ -214,8 +221,7 @@ async fn beside(project: &Project<'_>) -> Result<Vec<Found>, StoreError> {
         let store = project.store.on(name);
         let (verdict, kept) = match present::policy(&store).await? {
             Ok(there) => policies(there.as_ref(), wish),
-            // What the key can read there, the proof says.
-            Err(error) => (Verdict::Lacking(error, true), Vec::new()),
+            Err(error) => (Verdict::Elsewhere(error), Vec::new()),
         };
         let findings = vec![Finding { setting: Some(Setting::Policy), verdict, kept }];
         all.push(Found { role: None, store, region: String::new(), findings });
@@ -229,7 +235,7 @@ impl Survey {
     pub fn differs(&self) -> bool {
         self.changes() > 0
             || self.proofs.iter().any(|proof| !proof.reads.is_empty())
-            || self.findings().any(|finding| matches!(finding.verdict, Verdict::Lacking(_, false)))
+            || self.findings().any(|finding| matches!(finding.verdict, Verdict::Lacking(_)))
     }
 
     /// How many changes would be made.
@@ -341,8 +347,11 @@ impl fmt::Display for Found {
             match &finding.verdict {
                 Verdict::AsWanted => {}
                 Verdict::Differs(said, _) => writeln!(f, "  to change  {}: {said}", name(finding))?,
-                Verdict::Lacking(error, true) => writeln!(f, "  lacking    {}: {error}", name(finding))?,
-                Verdict::Lacking(error, false) => {
+                Verdict::Known => {
+                    writeln!(f, "  lacking    {}: the configuration says that this storage has none", name(finding))?;
+                }
+                Verdict::Elsewhere(error) => writeln!(f, "  lacking    {}: {error}", name(finding))?,
+                Verdict::Lacking(error) => {
                     let what = name(finding);
                     writeln!(
                         f,

@@ -3,6 +3,7 @@
 use aws_sdk_s3::types::{CorsRule, LifecycleRule};
 use serde_json::Value;
 
+use crate::config::Setting;
 use crate::storage::{Store, StoreError, Trouble};
 
 /// Each of a bucket's settings, or that the server has nothing of the kind.
@@ -29,20 +30,26 @@ fn told<T>(asked: Result<T, StoreError>, none: T) -> Result<Result<T, StoreError
         Ok(found) => Ok(Ok(found)),
         Err(error) => match error.trouble() {
             Trouble::Missing => Ok(Ok(none)),
-            Trouble::Unsupported => Ok(Err(error)),
+            // Swift answers 200 with nothing where it has nothing of the kind.
+            Trouble::Unsupported | Trouble::Refused | Trouble::Garbled => Ok(Err(error)),
             _ => Err(error),
         },
     }
 }
 
-pub(super) async fn all(store: &Store) -> Result<Present, StoreError> {
-    Ok(Present {
-        open_to: open_to(store).await?,
-        versioned: told(store.keeps_versions().await, false)?,
-        lifecycle: lifecycle(store).await?,
-        cors: cors(store).await?,
-        policy: policy(store).await?,
-    })
+/// All that is not among what the server lacks.
+pub(super) async fn all(store: &Store, lacks: &[Setting]) -> Result<Present, StoreError> {
+    let mut present = Present::default();
+    for setting in Setting::ALL.into_iter().filter(|setting| !lacks.contains(setting)) {
+        match setting {
+            Setting::Acl => present.open_to = open_to(store).await?,
+            Setting::Versioning => present.versioned = told(store.keeps_versions().await, false)?,
+            Setting::Lifecycle => present.lifecycle = lifecycle(store).await?,
+            Setting::Cors => present.cors = cors(store).await?,
+            Setting::Policy => present.policy = policy(store).await?,
+        }
+    }
+    Ok(present)
 }
 
 async fn open_to(store: &Store) -> Result<Result<Vec<String>, StoreError>, StoreError> {

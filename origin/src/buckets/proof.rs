@@ -2,8 +2,8 @@
 //!
 //! Old Ceph says 404 of an object that is not there to whoever asks, so it takes one that is: of an empty bucket only the listings are tried.
 //!
-//! Nothing is changed by that. A copy is asked for on a condition that no object meets, so where it may be read the answer is 412; one that is
-//! made all the same is removed again.
+//! A copy is asked for on a condition that no object meets: who may not read is refused, and nothing has changed. Some servers look at the
+//! condition first and say 412 to everyone; then it is asked for without, and what is copied is removed again, version and all.
 
 use std::fmt;
 
@@ -92,10 +92,12 @@ async fn ways(writer: &Writer, owner: &Store, key: Option<&str>) -> Result<Vec<&
 async fn copies(writer: &Writer, owner: &Store, key: &str, home: &str) -> Result<bool, StoreError> {
     let store = writer.store.on(home);
     let source = format!("{}/{}", owner.name(), utf8_percent_encode(key, PATH));
-    let asked = store.client().copy_object().bucket(home).key(COPY).copy_source(source);
-    let copied = asked.copy_source_if_match("\"no object's\"").send().await;
+    let asked = || store.client().copy_object().bucket(home).key(COPY).copy_source(&source);
+    let mut copied = asked().copy_source_if_match("\"no object's\"").send().await;
+    if copied.as_ref().is_err_and(|error| error.raw_response().is_some_and(|raw| raw.status().as_u16() == 412)) {
+        copied = asked().send().await;
+    }
     if let Ok(copy) = &copied {
-        // A server that knows no conditions.
         let owner = owner.on(home);
         let removed = owner.client().delete_object().bucket(home).key(COPY);
         let removed = removed.set_version_id(copy.version_id().map(ToOwned::to_owned)).send().await;

@@ -138,7 +138,7 @@ fn show(plan: &Plan, store: &Store, moment: SystemTime) {
     println!("  leave       {same} that are as they were, {later} that came later, {gone} that were not there");
     for (key, step) in plan.steps.iter().take(SHOWN) {
         match step {
-            Step::Undelete(_) => println!("  deleted      {}", plain(key)),
+            Step::Undelete(..) => println!("  deleted      {}", plain(key)),
             Step::Copy(version, _) => println!("  overwritten  {} (version {version})", plain(key)),
         }
     }

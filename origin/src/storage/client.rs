@@ -117,7 +117,7 @@ impl Store {
     }
 
     /// What is wrong with what we or they wrote.
-    pub(crate) fn wrong(&self, doing: &'static str, error: &dyn Error) -> StoreError {
+    pub(crate) fn wrong(&self, doing: &'static str, error: &dyn fmt::Display) -> StoreError {
         StoreError { role: self.role.clone(), doing, trouble: Trouble::Refused, said: error.to_string() }
     }
 

@@ -55,14 +55,14 @@ pub const PAGE: i32 = 1_000;
 /// # Errors
 /// A storage that does not list them.
 pub async fn histories(store: &Store, under: &str, page: i32, mut each: impl FnMut(History)) -> Result<(), StoreError> {
-    let (mut key_marker, mut version_marker) = (None, None);
+    let (mut key_marker, mut version_marker): (Option<String>, Option<String>) = (None, None);
     let mut open: BTreeMap<String, Vec<Version>> = BTreeMap::new();
     loop {
         let asked = store.client().list_object_versions().bucket(store.name()).max_keys(page);
         let asked = asked
             .set_prefix(Some(under.to_owned()).filter(|under| !under.is_empty()))
-            .set_key_marker(key_marker)
-            .set_version_id_marker(version_marker);
+            .set_key_marker(key_marker.clone())
+            .set_version_id_marker(version_marker.clone());
         let page = asked.send().await.map_err(|error| store.failed("listing versions", error))?;
         let versions =
             page.versions().iter().map(|v| (v.key(), v.version_id(), v.last_modified(), v.is_latest(), Some(v)));
@@ -79,8 +79,18 @@ pub async fn histories(store: &Store, under: &str, page: i32, mut each: impl FnM
             });
         }
         let more = page.is_truncated() == Some(true);
+        let before = (key_marker, version_marker);
         key_marker = page.next_key_marker().map(ToOwned::to_owned).filter(|_| more);
         version_marker = page.next_version_id_marker().map(ToOwned::to_owned).filter(|_| more);
+        if let (Some(key), Some("null")) = (&key_marker, version_marker.as_deref()) {
+            // Swift says that of every version, and goes on from none. The last of this page is the oldest that it has of its key.
+            let last = open.get(key).filter(|versions| versions.iter().all(|version| version.id != "null"));
+            let last = last.and_then(|versions| versions.iter().min_by_key(|version| (version.at, &version.id)));
+            version_marker = last.map(|version| version.id.clone()).or(version_marker);
+        }
+        if more && before == (key_marker.clone(), version_marker.clone()) {
+            return Err(store.wrong("listing versions", &"the listing does not go on"));
+        }
         // A key's versions may go on upon the next page.
         let rest = key_marker.as_ref().map_or_else(BTreeMap::new, |marker| open.split_off(marker));
         for (key, mut versions) in std::mem::replace(&mut open, rest) {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use tokio::task::JoinSet;
 
 use super::{History, PAGE, Version, copy, histories};
-use crate::storage::{Store, StoreError};
+use crate::storage::{Store, StoreError, Trouble};
 
 /// Objects that are brought back at once.
 const AT_ONCE: usize = 16;
@@ -18,8 +18,8 @@ const AT_ONCE: usize = 16;
 /// How one object is brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// These marks of deletion lie on the version that it had.
-    Undelete(Vec<String>),
+    /// These marks of deletion lie on the version that it had, which follows with its bytes.
+    Undelete(Vec<String>, String, u64),
     /// It had this version, of so many bytes, and has another.
     Copy(String, u64),
 }
@@ -68,32 +68,32 @@ impl Plan {
     }
 
     fn add(&mut self, history: History, moment: SystemTime) {
-        let is_there = history.versions.first().is_some_and(|newest| newest.size.is_some());
+        let is_there = history.versions.first().is_some_and(|newest| newest.latest && newest.size.is_some());
         let Some(was) = history.at(moment).filter(|was| was.size.is_some()) else {
             *(if is_there { &mut self.later } else { &mut self.gone }) += 1;
             return;
         };
         let above: Vec<&Version> = history.versions.iter().take_while(|version| version.id != was.id).collect();
-        match above.first() {
-            None => self.same += 1,
+        let (id, size) = (was.id.clone(), was.size.unwrap_or_default());
+        let step = match above.first() {
+            None if was.latest => return self.same += 1,
+            // Its marks are gone, and it is not there for all that.
+            None => Step::Copy(id, size),
             // Brought back before.
-            Some(now) if now.etag == was.etag && now.size == was.size => self.same += 1,
+            Some(now) if now.latest && now.etag == was.etag && now.size == was.size => return self.same += 1,
             _ if above.iter().all(|version| version.size.is_none()) => {
-                let marks = above.iter().map(|mark| mark.id.clone()).collect();
-                self.steps.push((history.key, Step::Undelete(marks)));
+                Step::Undelete(above.iter().map(|mark| mark.id.clone()).collect(), id, size)
             }
-            _ => {
-                let step = Step::Copy(was.id.clone(), was.size.unwrap_or_default());
-                self.steps.push((history.key, step));
-            }
-        }
+            _ => Step::Copy(id, size),
+        };
+        self.steps.push((history.key, step));
     }
 
     /// How many objects had been deleted, how many overwritten, and the bytes of the latter.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, u64) {
         self.steps.iter().fold((0, 0, 0), |(deleted, overwritten, bytes), (_, step)| match step {
-            Step::Undelete(_) => (deleted + 1, overwritten, bytes),
+            Step::Undelete(..) => (deleted + 1, overwritten, bytes),
             Step::Copy(_, size) => (deleted, overwritten + 1, bytes + size),
         })
     }
@@ -129,13 +129,18 @@ impl Plan {
 impl Step {
     async fn run(&self, store: &Store, key: &str) -> Result<(), StoreError> {
         match self {
-            Self::Undelete(marks) => {
+            Self::Undelete(marks, version, size) => {
                 // The newest goes last: until then the object is deleted, and then it is there.
                 for mark in marks.iter().rev() {
                     let removed = store.client().delete_object().bucket(store.name()).key(key).version_id(mark);
                     removed.send().await.map_err(|error| store.failed("taking a mark of deletion away", error))?;
                 }
-                Ok(())
+                // Swift does not go back to the version below.
+                let there = store.client().head_object().bucket(store.name()).key(key).send().await;
+                match there.map_err(|error| store.failed("looking whether it is back", error)) {
+                    Err(error) if error.trouble() == Trouble::Missing => copy::over(store, key, version, *size).await,
+                    looked => looked.map(drop),
+                }
             }
             Self::Copy(version, size) => copy::over(store, key, version, *size).await,
         }
@@ -173,14 +178,16 @@ mod tests {
 
     #[test]
     fn what_is_done() {
-        let undelete = |marks: &[&str]| Some(Step::Undelete(marks.iter().map(|&mark| mark.to_owned()).collect()));
+        let undelete = |marks: &[&str], version: &str| {
+            Some(Step::Undelete(marks.iter().map(|&mark| mark.to_owned()).collect(), version.to_owned(), 1))
+        };
         let copy = |version: &str| Some(Step::Copy(version.to_owned(), 1));
         for (versions, step) in [
-            (&[(9, None), (1, Some("a"))][..], undelete(&["v9"])),
-            (&[(9, None), (8, None), (1, Some("a"))], undelete(&["v9", "v8"])),
+            (&[(9, None), (1, Some("a"))][..], undelete(&["v9"], "v1")),
+            (&[(9, None), (8, None), (1, Some("a"))], undelete(&["v9", "v8"], "v1")),
             (&[(9, Some("b")), (1, Some("a"))], copy("v1")),
             (&[(9, None), (8, Some("b")), (1, Some("a"))], copy("v1")),
-            (&[(9, None), (4, Some("b")), (1, Some("a"))], undelete(&["v9"])),
+            (&[(9, None), (4, Some("b")), (1, Some("a"))], undelete(&["v9"], "v4")),
             // At that moment it had been deleted.
             (&[(9, Some("b")), (4, None), (1, Some("a"))], None),
             (&[(9, None), (4, None), (1, Some("a"))], None),
@@ -193,6 +200,12 @@ mod tests {
             let plan = plan(versions, 5);
             assert_eq!(plan.steps.first().map(|(_, step)| step.clone()), step, "{versions:?}");
         }
+        // Its mark of deletion is gone, and nothing has become the newest.
+        let mut orphan = history(&[(1, Some("a"))]);
+        orphan.versions[0].latest = false;
+        let mut plan_of_orphan = Plan::default();
+        plan_of_orphan.add(orphan, at(5));
+        assert_eq!(plan_of_orphan.steps.first().map(|(_, step)| step.clone()), copy("v1"));
         let counted = |versions: &[(u64, Option<&str>)]| {
             let plan = plan(versions, 5);
             (plan.same, plan.later, plan.gone)
