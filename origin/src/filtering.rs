@@ -94,7 +94,7 @@ pub(crate) async fn challenged(
 }
 
 /// Reads a form.
-async fn read(body: Body, most: u64) -> Result<Bytes, Problem> {
+pub(crate) async fn read(body: Body, most: u64) -> Result<Bytes, Problem> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     match Limited::new(body, most).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),

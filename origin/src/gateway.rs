@@ -19,6 +19,7 @@ use crate::ranges::Ranges;
 use crate::sites::Sites;
 use crate::store::EntryStore;
 use crate::turnstile::Turnstile;
+use crate::uploads::Uploads;
 use crate::upstream::{self, Pool};
 use crate::webhooks::Webhooks;
 use crate::zone_cache::ZoneCache;
@@ -43,6 +44,8 @@ pub struct Gateway {
     pub(crate) rates: Rates,
     /// Who tells us of something, and how it shows who it is.
     pub(crate) webhooks: Webhooks,
+    /// Where clients upload.
+    pub(crate) uploads: Uploads,
     /// Requests under way for an answer that others wait for, and those that freshen what is stored.
     pub(crate) flights: Flights,
     pub(crate) refreshes: Flights,
@@ -101,6 +104,7 @@ impl Gateway {
             ranges,
             rates: Rates::new(&config.rates),
             webhooks: Webhooks::new(&config.webhooks),
+            uploads: Uploads::new(&config.uploads),
             flights: Flights::new(flights::ALONE),
             refreshes: Flights::new(flights::ALONE),
             files: Files::new(&config),

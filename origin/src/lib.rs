@@ -50,6 +50,7 @@ pub mod telemetry;
 pub mod trust;
 mod turnstile;
 mod upgrade;
+mod uploads;
 mod upstream;
 pub mod versions;
 mod web;

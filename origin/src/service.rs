@@ -21,7 +21,7 @@ use crate::head::{HeaderFields, Incoming};
 use crate::limits::rate::Asked;
 use crate::native::Native;
 use crate::trust::{self, Distrust, Peer, Trusted};
-use crate::{compress, filtering, forwarded, hand_off, panics, webhooks, websocket};
+use crate::{compress, filtering, forwarded, hand_off, panics, uploads, webhooks, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -226,6 +226,16 @@ async fn answer(
     if exchange.target.path() == challenge::PATH {
         // In a box: few requests are one.
         return Box::pin(filtering::challenged(native, exchange, incoming.method(), upload, record)).await;
+    }
+    if let Some((route, step)) = gateway.uploads.find(exchange.target.path()) {
+        // In a box: few requests are one.
+        let answered = Box::pin(uploads::answer(native, route, step, exchange, incoming, upload)).await;
+        record.reason = answered.reason;
+        let mut answer = answered.answer;
+        if let Some(counted) = counted {
+            counted.say(&mut answer.fields.0);
+        }
+        return answer;
     }
     let mut answering = pin!(pipeline::answer(native, exchange, incoming, upload));
     let answered = match poll_fn(|cx| panics::poll(answering.as_mut(), cx)).await {

@@ -146,6 +146,14 @@ const CASES: &[(&str, &str)] = &[
         "a webhook's path twice",
         "{http}{site}[webhook.a]\npath = \"/a\"\nscheme = \"bearer\"\nsecrets_file = \"DIR/bare.key\"\n[webhook.b]\npath = \"/a\"\nscheme = \"stripe\"\nsecrets_file = \"DIR/bare.key\"\n",
     ),
+    (
+        "upload routes that lie in each other",
+        "{http}{site}[upload.a]\npath = \"/api/uploads\"\n[upload.b]\npath = \"/api/uploads/b\"\n[upload.c]\npath = \"/api/uploads2\"\n",
+    ),
+    (
+        "upload routes that cannot be",
+        "{http}{site}[upload.A]\npath = \"uploads\"\nsize = \"0B\"\nlasts = \"8days\"\n[upload.b]\npath = \"/uploads/\"\nlasts = \"1s\"\n[upload.c]\npath = \"/\"\n",
+    ),
     ("a webhook's unknown scheme", "{http}{site}[webhook.a]\npath = \"/a\"\nscheme = \"digest\"\n"),
     ("ACME by path", "{tls}{site}acme_ask = \"http://127.0.0.1:3000/ask\"\npaths = [\"/git/\"]\n"),
     (

@@ -40,7 +40,7 @@ fn known(text: &str) -> BTreeSet<String> {
 fn intruder(section: &str) -> String {
     match section {
         "site" => "[[site]]\nintruder = 1\n".to_owned(),
-        "bucket" | "rate" | "webhook" => format!("[{section}.a]\nintruder = 1\n"),
+        "bucket" | "rate" | "upload" | "webhook" => format!("[{section}.a]\nintruder = 1\n"),
         name => format!("[{name}]\nintruder = 1\n"),
     }
 }

@@ -13,7 +13,8 @@ use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
 use super::{
-    Config, Fault, Rate, Webhook, Written, acme, app, bucket, cloudflare, filter, headers, rate, turnstile, webhook,
+    Config, Fault, Rate, UploadRoute, Webhook, Written, acme, app, bucket, cloudflare, filter, headers, rate,
+    turnstile, upload, webhook,
 };
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
@@ -62,6 +63,9 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
             faults.push(Fault::new(format!("webhook.{}.path", one.name), what));
         }
     }
+    let uploads: Vec<UploadRoute> =
+        file.upload.into_iter().filter_map(|(name, u)| upload::check(&name, u, &mut faults)).collect();
+    upload::apart(&uploads, &mut faults);
     storage(&file.storage, &mut faults);
     let buckets =
         file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &sites, &mut faults)).collect();
@@ -83,6 +87,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         compress: file.compress,
         rates,
         webhooks,
+        uploads,
         limits: file.limits,
         timeouts: file.timeouts,
         sites,

@@ -17,6 +17,7 @@ mod site;
 mod token;
 mod turnstile;
 mod upkeep;
+mod upload;
 mod value;
 mod warnings;
 mod webhook;
@@ -43,6 +44,7 @@ pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use token::Token;
 pub use turnstile::Turnstile;
 pub use upkeep::{Setting, Upkeep};
+pub use upload::UploadRoute;
 pub use value::{AdminAddress, AppAddress, Size, Span};
 pub use warnings::warnings;
 pub use webhook::{Scheme, Secrets, Webhook};
@@ -83,6 +85,8 @@ pub struct Config {
     pub rates: Vec<Rate>,
     /// Senders that show who they are, by name.
     pub webhooks: Vec<Webhook>,
+    /// Routes where clients upload, by name.
+    pub uploads: Vec<UploadRoute>,
     /// The sites, in the order of the file.
     pub sites: Vec<Site>,
     /// The buckets by role.

@@ -17,6 +17,7 @@ use super::rate::RateSection;
 use super::site::SiteSection;
 use super::token::Token;
 use super::turnstile::TurnstileSection;
+use super::upload::UploadSection;
 use super::value::{AdminAddress, Size, Span};
 use super::webhook::WebhookSection;
 
@@ -49,6 +50,8 @@ pub(super) struct File {
     pub(super) site: Vec<SiteSection>,
     #[serde(default)]
     pub(super) webhook: BTreeMap<String, WebhookSection>,
+    #[serde(default)]
+    pub(super) upload: BTreeMap<String, UploadSection>,
     #[serde(default)]
     pub(super) bucket: BTreeMap<String, BucketSection>,
     #[serde(default)]

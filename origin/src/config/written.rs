@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use super::value::{Size, Span};
-use super::{Bucket, Config, Scheme, Site, Webhook, cloudflare, turnstile, webhook};
+use super::{Bucket, Config, Scheme, Site, UploadRoute, Webhook, cloudflare, turnstile, upload, webhook};
 
 /// A configuration as it is written down.
 #[derive(Clone, Default)]
@@ -100,6 +100,12 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
             if matches!(scheme, Scheme::Stripe { .. } | Scheme::Hmac { .. }) {
                 default(section, "tolerance", span(Span(webhook::TOLERANCE)));
             }
+        }
+    }
+    for UploadRoute { name, .. } in &config.uploads {
+        if let Some(Value::Table(section)) = sections.get_mut("upload").and_then(|tables| tables.get_mut(name)) {
+            default(section, "size", Value::try_from(Size(upload::SIZE)).unwrap_or_else(|_| Value::from("")));
+            default(section, "lasts", span(Span(upload::LASTS)));
         }
     }
     let Some(Value::Table(tables)) = sections.get_mut("bucket") else { return };

@@ -156,6 +156,9 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     let calls = gateway.files.outcomes().into_iter();
     let calls = calls.map(|(call, outcome, count)| (vec![("call", call), ("outcome", outcome)], count));
     out.counters("origin_files", "Calls of the private API about files, and what came of them", calls)?;
+    let outcomes = gateway.uploads.outcomes().into_iter();
+    let outcomes = outcomes.map(|(route, outcome, count)| (vec![("route", route), ("outcome", outcome)], count));
+    out.counters("origin_uploads", "Requests at upload routes, and what came of them", outcomes)?;
     let as_of = seconds(gateway.ranges.as_of());
     let help = "When the list of Cloudflare's addresses was so";
     out.gauges("origin_cloudflare_ranges_timestamp_seconds", help, [(none(), as_of)])?;

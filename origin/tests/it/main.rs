@@ -25,5 +25,6 @@ mod rate;
 mod reload;
 mod sites;
 mod unix;
+mod uploads;
 mod websocket;
 mod well_known;

@@ -19,6 +19,7 @@ pub const PREVIOUS_STYLESHEET: &str = "previous.72328f7e.css";
 
 pub(crate) const STYLESHEET: &str = "site.1daaf877.css";
 pub(crate) const SCRIPT: &str = "site.2269748f.js";
+pub(crate) const STUDIO: &str = "studio.21af4c76.js";
 pub(crate) const HTMX: &str = "htmx.d6fdc75f.js";
 
 const PREVIOUS: &str = include_str!("../previous/previous.72328f7e.css");
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn names_carry_their_content_hash() {
-        for name in [STYLESHEET, SCRIPT, HTMX] {
+        for name in [STYLESHEET, SCRIPT, STUDIO, HTMX] {
             assert_named_by_content("static", name);
         }
         assert_named_by_content("previous", PREVIOUS_STYLESHEET);

@@ -35,6 +35,7 @@ mod server;
 mod session;
 mod site;
 mod socket;
+mod studio;
 mod upload;
 mod webhooks;
 
@@ -91,6 +92,7 @@ struct Shared {
     deliveries: webhooks::Deliveries,
     files: files::Files,
     gateway: OnceLock<client::Gateway>,
+    shelf: studio::Shelf,
 }
 
 impl Demo {
@@ -108,6 +110,7 @@ impl Demo {
                 deliveries: webhooks::Deliveries::default(),
                 files: files::Files::default(),
                 gateway: OnceLock::new(),
+                shelf: studio::Shelf::default(),
             }),
         }
     }
@@ -166,6 +169,12 @@ impl Demo {
             .route("/api/sync/ota/{slug}/{target}/{arch}/{current_version}", get(ota::check))
             .route("/ota/{slug}/{version}/{target}/{arch}", get(ota::artifact))
             .route("/api/upload", post(upload::receive))
+            .route("/studio", get(studio::page))
+            .route("/api/uploads/authorize", post(studio::authorize))
+            .route("/api/uploads/done", post(studio::done))
+            .route("/recordings/{id}", get(studio::recording))
+            .route("/recordings/{id}/listen", get(studio::listen))
+            .route("/recordings/{id}/download", get(studio::download))
             .route("/ws", get(socket::upgrade))
             .route("/webhooks/stripe", post(webhooks::stripe))
             .route("/webhooks/postmark", post(webhooks::postmark))

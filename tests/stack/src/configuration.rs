@@ -152,6 +152,7 @@ fn own(wanted: &Wanted<'_>) -> Table {
         files.insert("parts_from".into(), "16MiB".into());
     }
     config.insert("bucket".into(), buckets.into());
+    config.insert("upload".into(), toml::toml! { works = { path = "/api/uploads" } }.into());
     config
 }
 

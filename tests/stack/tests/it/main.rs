@@ -39,6 +39,7 @@ mod senders;
 mod snapshots;
 mod streams;
 mod trust;
+mod upload_routes;
 mod uploads;
 mod webhooks;
 
@@ -67,6 +68,7 @@ fn main() -> std::process::ExitCode {
         uploads::CASES,
         revoking::CASES,
         ota::CASES,
+        upload_routes::CASES,
         health::CASES,
         webhooks::CASES,
         senders::CASES,
