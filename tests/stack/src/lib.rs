@@ -16,6 +16,7 @@ pub mod process;
 pub mod report;
 pub mod rgw;
 pub mod stack;
+pub mod swift;
 pub mod toolchain;
 pub mod turnstile;
 pub mod workerd;

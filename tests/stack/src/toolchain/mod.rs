@@ -16,6 +16,8 @@ mod error;
 mod node;
 mod pebble;
 mod rust_target;
+pub mod swift;
+mod unpacked;
 mod versions;
 mod worker;
 mod wrangler;

@@ -4,13 +4,12 @@ use origin::storage::{Download, Upload};
 
 use crate::forms::post;
 use crate::parts;
-use crate::server::{ORIGIN, Server, now, send};
+use crate::server::{Lack, ORIGIN, Server, now, send};
 
 const BODY: &[u8] = b"RIFF....WAVEfmt ";
 
 pub(crate) async fn a_page_uploads_and_reads(server: &Server) {
-    if server.is_embedded() {
-        // It has no CORS, and says so.
+    if server.lacks(Lack::Cors) {
         return;
     }
     let key = "users/1/cors.wav";

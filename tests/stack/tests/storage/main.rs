@@ -1,4 +1,4 @@
-//! What the gateway signs, at real servers: Ceph RGW 16.2, the newest Ceph that Debian has, and the embedded one. One suite; what differs is
+//! What the gateway signs, at real servers: Ceph RGW 16.2, the newest Ceph that Debian has, OpenStack Swift, and the embedded one. One suite; what differs is
 //! configuration. Where a server itself differs, `Server` says so.
 
 mod abuse;
@@ -58,6 +58,7 @@ fn suite(kind: Kind) {
             forms::not_after_its_time,
             abuse::the_writing_key_reads_nothing,
             abuse::copies,
+            abuse::a_key_that_reads,
             abuse::public_objects,
             cors::a_page_uploads_and_reads,
             versions::a_prefix_is_wiped_and_comes_back,
@@ -98,4 +99,9 @@ fn ceph_old() {
 #[test]
 fn ceph_new() {
     suite(Kind::Ceph(Generation::New));
+}
+
+#[test]
+fn swift() {
+    suite(Kind::Swift);
 }

@@ -2,7 +2,7 @@
 
 use origin::storage::Download;
 
-use crate::server::{Server, now, send};
+use crate::server::{Lack, Server, now, send};
 
 const KEY: &str = "users/1/Fünf Fenster & é/小さな町 (1)+~.txt";
 const BODY: &[u8] = b"0123456789abcdef";
@@ -71,8 +71,7 @@ pub(crate) async fn what_the_storage_is_told_to_say(server: &Server) {
 }
 
 pub(crate) async fn one_version(server: &Server) {
-    if server.is_embedded() {
-        // It keeps none.
+    if server.lacks(Lack::Versions) {
         return;
     }
     let key = "users/1/versions.txt";

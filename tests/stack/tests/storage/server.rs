@@ -1,8 +1,9 @@
 //! A server with two buckets, and the gateway's configuration for it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use origin::buckets::{Survey, survey};
@@ -11,8 +12,10 @@ use origin::storage::{Permit, Place, Put, Signer, Transport};
 use reqwest::{Client, Method, RequestBuilder};
 use stack::bucket::Buckets;
 use stack::rgw::Rgw;
+use stack::swift::Swift;
 use stack::toolchain::Toolchain;
 use stack::toolchain::ceph::{Generation, ceph};
+use stack::toolchain::swift::swift;
 use tempfile::TempDir;
 
 use crate::api::Api;
@@ -27,9 +30,48 @@ pub(crate) const ELSEWHERE: &str = "backups";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// In this process. Has no versions, no bucket policies, no hash that binds a body.
+    /// In this process.
     Embedded,
     Ceph(Generation),
+    /// OpenStack's, by its S3 API: another vendor's, with versions, and little that S3's own means set up.
+    Swift,
+}
+
+/// What a server may have nothing of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    Versions,
+    WriteOnlyKey,
+    /// A hash beside a presigned query, which binds the body.
+    BoundBody,
+    /// Forms under a policy (POST).
+    Forms,
+    /// CORS by S3's means.
+    Cors,
+    /// A bucket's policy.
+    Policy,
+    /// Telling an upload that it no longer knows from one that the key may not see.
+    EndedUploads,
+}
+
+impl Kind {
+    /// What its server has nothing of. Cases that are about it show that it says so, or do not run.
+    fn lacks(self) -> &'static [Lack] {
+        match self {
+            Self::Ceph(_) => &[],
+            Self::Embedded => &[Lack::Versions, Lack::BoundBody, Lack::Cors, Lack::Policy, Lack::EndedUploads],
+            Self::Swift => &[Lack::WriteOnlyKey, Lack::BoundBody, Lack::Forms, Lack::Cors, Lack::Policy],
+        }
+    }
+
+    /// Its keys: one for everything, and one that only writes.
+    fn keys(self) -> [(&'static str, &'static str); 2] {
+        match self {
+            Self::Embedded | Self::Ceph(_) => [OWNER, WRITER],
+            // What another user writes there, is that user's, and the owner can't read it.
+            Self::Swift => [("app:owner", OWNER.1); 2],
+        }
+    }
 }
 
 pub(crate) struct Server {
@@ -51,6 +93,7 @@ pub(crate) struct Server {
 enum Running {
     Embedded(#[expect(dead_code, reason = "dropped, it ends")] Buckets),
     Ceph(#[expect(dead_code, reason = "dropped, it ends")] Rgw),
+    Swift(#[expect(dead_code, reason = "dropped, it ends")] Swift),
 }
 
 /// An answer.
@@ -88,7 +131,7 @@ pub(crate) fn now() -> u64 {
 }
 
 impl Server {
-    /// `None`, with a loud line, where a Ceph can't be had: never where `CI` is set.
+    /// `None`, with a loud line, where a Ceph or Swift can't be had: never where `CI` is set.
     pub(crate) async fn start(kind: Kind) -> Option<Self> {
         let folder = TempDir::new().expect("a folder");
         let (running, address) = match kind {
@@ -127,9 +170,26 @@ impl Server {
                 let address = rgw.address();
                 (Running::Ceph(rgw), address)
             }
+            Kind::Swift => {
+                let got = tokio::task::block_in_place(|| swift(&Toolchain::workspace(), &|line| println!("{line}")));
+                let modules = match got {
+                    Ok(modules) => modules,
+                    Err(error) if std::env::var_os("CI").is_none() => {
+                        eprintln!("\n!!! SKIPPED, NOTHING IS TESTED at Swift: {error}\n");
+                        return None;
+                    }
+                    Err(error) => panic!("{error}"),
+                };
+                let began = std::time::Instant::now();
+                let swift = tokio::task::block_in_place(|| Swift::start(&modules, &kind.keys()[..1]));
+                let swift = swift.unwrap_or_else(|error| panic!("{error}"));
+                println!("Swift {} is up after {:?}", modules.version(), began.elapsed());
+                let address = swift.address();
+                (Running::Swift(swift), address)
+            }
         };
-        let (config, [files, other]) = configured(&folder, address);
-        let api = Api::new(folder.path(), address);
+        let (config, [files, other]) = configured(&folder, address, kind);
+        let api = Api::new(folder.path(), address, !kind.lacks().contains(&Lack::WriteOnlyKey));
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
         let server = Self { kind, config, files, other, http, api, _running: running, folder };
         if kind != Kind::Embedded {
@@ -144,20 +204,22 @@ impl Server {
 
     /// Another bucket, with the same keys.
     pub(crate) fn elsewhere(&self, name: &str) -> Bucket {
+        let [owner, only_writes] = self.kind.keys();
         let on = |signer: &Signer, (id, secret): (&str, &str)| {
             let place = Place { prefix: format!("/{name}"), ..signer.place().clone() };
             let key = origin::config::Credentials { id: id.to_owned(), secret: secret.to_owned() };
             Arc::new(Signer::new(place, key))
         };
-        let writer = self.files.writer.as_ref().map(|writer| on(writer, WRITER));
-        Bucket { role: name.to_owned(), reader: on(&self.files.reader, OWNER), writer, ..self.files.clone() }
+        let writer = self.files.writer.as_ref().map(|writer| on(writer, only_writes));
+        Bucket { role: name.to_owned(), reader: on(&self.files.reader, owner), writer, ..self.files.clone() }
     }
 
     /// The command line's `origin`, with this configuration: its exit code, and what it says.
     pub(crate) fn origin(&self, arguments: &[&str]) -> (i32, String) {
-        let binary =
-            tokio::task::block_in_place(|| stack::gateway::build(&Toolchain::workspace(), &|line| println!("{line}")));
-        let mut command = Command::new(binary.expect("origin"));
+        static BINARY: OnceLock<PathBuf> = OnceLock::new();
+        let build = || stack::gateway::build(&Toolchain::workspace(), &|line| println!("{line}")).expect("origin");
+        let binary = tokio::task::block_in_place(|| BINARY.get_or_init(build));
+        let mut command = Command::new(binary);
         command.args(arguments).arg("--config").arg(self.folder.path().join("origin.toml")).stdin(Stdio::null());
         let done = tokio::task::block_in_place(|| command.output()).expect("it runs");
         let said = [done.stdout, done.stderr].concat();
@@ -168,8 +230,13 @@ impl Server {
         self.kind == Kind::Ceph(generation)
     }
 
-    pub(crate) fn is_embedded(&self) -> bool {
-        self.kind == Kind::Embedded
+    /// Whether it has nothing of this, and says so to who reads the log.
+    pub(crate) fn lacks(&self, what: Lack) -> bool {
+        let lacks = self.kind.lacks().contains(&what);
+        if lacks {
+            println!("{:?}: lacks {what:?}", self.kind);
+        }
+        lacks
     }
 
     /// The buckets as the gateway sets them up itself: with versions, nothing that the writing key could read, nothing that could be made public.
@@ -247,26 +314,37 @@ impl Answer {
 }
 
 /// The gateway's own configuration, and its buckets.
-fn configured(folder: &TempDir, address: SocketAddr) -> (Config, [Bucket; 2]) {
+fn configured(folder: &TempDir, address: SocketAddr, kind: Kind) -> (Config, [Bucket; 2]) {
     let file = |name: &str, (id, secret): (&str, &str)| {
         let path = folder.path().join(name);
         std::fs::write(&path, format!("{id}:{secret}\n")).expect("written");
         path
     };
-    let owner = file("owner.key", OWNER);
-    let writer = file("writer.key", WRITER);
+    let [owner, writer] = kind.keys();
+    let one_key = owner == writer;
+    let (owner, writer) = (file("owner.key", owner), file("writer.key", writer));
     let mut text = "listen.http = [\"127.0.0.1:0\"]\n[[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"\n".to_owned();
     for role in ["user-files", "other"] {
         text += &format!(
             "[bucket.{role}]\nurl = \"http://{address}/{role}\"\nregion = \"fsn1\"\ncredentials_file = {owner:?}\nprefixes = [\"users\"]\n\
              types = [\"audio/*\", \"text/plain\", \"image/svg+xml\"]\nupload_max = \"16MiB\"\n\
-             origins = [\"{ORIGIN}\"]\nwrite_credentials_file = {writer:?}\n"
+             origins = [\"{ORIGIN}\"]\n"
         );
+        if !one_key {
+            text += &format!("write_credentials_file = {writer:?}\n");
+        }
+        if kind == Kind::Swift {
+            text += "lacks = [\"lifecycle\", \"cors\", \"policy\"]\n";
+        }
     }
     std::fs::write(folder.path().join("origin.toml"), &text).expect("written");
-    let mut config = origin::config::parse(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let buckets = &mut config.buckets;
+    let config = origin::config::parse(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let mut buckets = config.buckets.clone();
+    if one_key {
+        // Parts are tried all the same.
+        buckets.iter_mut().for_each(|bucket| bucket.writer = Some(bucket.reader.clone()));
+    }
     buckets.sort_by(|a, b| b.role.cmp(&a.role));
-    let both = buckets.clone().try_into().expect("two buckets");
+    let both = buckets.try_into().expect("two buckets");
     (config, both)
 }

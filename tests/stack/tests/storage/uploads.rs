@@ -3,7 +3,7 @@
 use origin::storage::{Put, Upload};
 use sha2::{Digest as _, Sha256};
 
-use crate::server::{Server, now, send};
+use crate::server::{Lack, Server, now, send};
 
 const BODY: &[u8] = b"RIFF....WAVEfmt ";
 
@@ -48,13 +48,15 @@ pub(crate) async fn what_was_signed_and_nothing_else(server: &Server) {
 }
 
 pub(crate) async fn a_bound_body(server: &Server) {
-    if server.is_embedded() {
-        // It does not read a literal hash beside a presigned query.
-        return;
-    }
     let hash: String = Sha256::digest(BODY).iter().map(|byte| format!("{byte:02x}")).collect();
     let key = "users/1/bound.wav";
     let put = sign(server, &Upload { sha256: Some(&hash), ..upload(key) });
+    if server.lacks(Lack::BoundBody) {
+        // It takes none, rather than any.
+        send(server.put(&put, BODY)).await.expect_refusal("a hash");
+        assert_eq!(server.stored(&server.files, key).await, None);
+        return;
+    }
     let mut other = BODY.to_vec();
     other[0] ^= 1;
     send(server.put(&put, &other)).await.expect_refusal("another body of that length");

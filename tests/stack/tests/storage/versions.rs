@@ -8,7 +8,7 @@ use origin::storage::{Store, Transport};
 use origin::versions::{History, Plan, histories};
 use sha2::{Digest as _, Sha256};
 
-use crate::server::Server;
+use crate::server::{Lack, Server};
 
 /// Objects of the drill: more than are brought back at once.
 const OBJECTS: usize = 40;
@@ -45,7 +45,7 @@ async fn moment() -> SystemTime {
 }
 
 pub(crate) async fn a_prefix_is_wiped_and_comes_back(server: &Server) {
-    if server.is_embedded() {
+    if server.lacks(Lack::Versions) {
         return;
     }
     for n in 0..OBJECTS {
@@ -112,7 +112,7 @@ pub(crate) async fn a_prefix_is_wiped_and_comes_back(server: &Server) {
 
 /// A run that was cut off is taken up by the next.
 pub(crate) async fn step_by_step(server: &Server) {
-    if server.is_embedded() {
+    if server.lacks(Lack::Versions) {
         return;
     }
     let store = Store::new(&server.files, &Transport::new(&server.config.storage).expect("authorities"));
@@ -157,7 +157,7 @@ pub(crate) async fn step_by_step(server: &Server) {
 }
 
 pub(crate) async fn where_there_are_none(server: &Server) {
-    if !server.is_embedded() {
+    if !server.lacks(Lack::Versions) {
         let (code, said) = server.origin(&["objects", "versions", "user-files", "users/none"]);
         assert_eq!((code, said.contains("there is no such object, and was none")), (1, true), "{said}");
         return;

@@ -14,7 +14,7 @@ use client::{Form, Outcome, Signed};
 use stack::gateway::{self, Gateway};
 use stack::toolchain::Toolchain;
 
-use crate::server::{Answer, Server, send};
+use crate::server::{Answer, Lack, Server, send};
 
 /// The gateway, started when it is first asked for.
 pub(crate) struct Api {
@@ -25,8 +25,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Roles: `plain` and `creators` are one bucket, without and with a pending prefix; `blobs` is another.
-    pub(crate) fn new(folder: &Path, address: SocketAddr) -> Self {
+    /// Roles: `plain` and `creators` are one bucket, without and with a pending prefix; `blobs` is another. Perhaps with a key that only writes.
+    pub(crate) fn new(folder: &Path, address: SocketAddr, write_key: bool) -> Self {
         let socket = folder.join("admin.sock").display().to_string();
         let mut text = format!(
             "listen.http = [\"127.0.0.1:0\"]\nlisten.cores = 1\nadmin = {{ listen = \"unix:{socket}\", batch = 50, body = \"64KiB\" }}\n\
@@ -38,11 +38,13 @@ impl Api {
             ("blobs", "other", "types = [\"application/octet-stream\"]\n"),
         ] {
             text += &format!(
-                "[bucket.{role}]\nurl = \"http://{address}/{bucket}\"\nregion = \"fsn1\"\ncredentials_file = {:?}\nwrite_credentials_file = {:?}\n\
+                "[bucket.{role}]\nurl = \"http://{address}/{bucket}\"\nregion = \"fsn1\"\ncredentials_file = {:?}\n\
                  prefixes = [\"users\"]\nupload_max = \"64MiB\"\nparts_from = \"6MiB\"\npart_size = \"5MiB\"\n{more}",
                 folder.join("owner.key"),
-                folder.join("writer.key"),
             );
+            if write_key {
+                text += &format!("write_credentials_file = {:?}\n", folder.join("writer.key"));
+            }
         }
         let config = folder.join("api.toml");
         std::fs::write(&config, text).expect("written");
@@ -109,8 +111,16 @@ async fn send_signed(server: &Server, signed: &Signed, body: &[u8]) -> Answer {
     send(request).await
 }
 
-/// Posts a form as a browser does.
+/// Posts a form as a browser does. Where the storage takes none, that is shown, and the app puts the object there with its own key.
 async fn post(server: &Server, form: &Form, body: &[u8]) -> Answer {
     let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    crate::forms::post(server, &form.url, &fields, body).await
+    let answer = crate::forms::post(server, &form.url, &fields, body).await;
+    if !server.lacks(Lack::Forms) {
+        return answer;
+    }
+    assert!(answer.status >= 400, "it takes forms: {}", answer.status);
+    let field =
+        |wanted: &str| fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, v)| v.as_str());
+    let (key, content_type) = (field("key").expect("a key"), field("content-type").expect("a type"));
+    server.store(&server.files, key, content_type, body).await
 }
