@@ -15,6 +15,7 @@ mod debian;
 mod error;
 mod node;
 mod pebble;
+mod rclone;
 mod rust_target;
 pub mod swift;
 mod unpacked;
@@ -34,6 +35,7 @@ pub use chromium::chromium;
 pub use debian::program;
 pub use error::Error;
 pub use pebble::pebble;
+pub use rclone::rclone;
 pub use worker::{Bundle, MAX_GZIPPED_BYTES, Worker};
 pub use wrangler::{DryRun, Wrangler};
 

@@ -6,6 +6,7 @@ mod api;
 mod buckets;
 mod cors;
 mod forms;
+mod moving;
 mod parts;
 mod reading;
 mod server;
@@ -82,6 +83,7 @@ fn suite(kind: Kind) {
             api::lfs::by_their_hash,
             api::openapi::what_is_said_and_answered,
             api::openapi::no_url_is_logged,
+            moving::from_another_vendor,
         ];
     });
 }

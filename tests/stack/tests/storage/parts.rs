@@ -28,8 +28,8 @@ pub(crate) async fn complete(server: &Server, key: &str, upload: &str, tags: &[S
     server.owner(&server.files, "POST", key, &[("uploadId", upload)], body.into()).await
 }
 
-pub(crate) async fn a_whole_in_parts(server: &Server) {
-    let key = "users/1/Ä film.wav";
+/// Stores what goes in two parts; its bytes.
+pub(crate) async fn store(server: &Server, key: &str) -> Vec<u8> {
     let upload = begin(server, key).await;
     let whole: Vec<u8> = (0..LEAST + 1_000).map(|n| (n % 251) as u8).collect();
     let mut tags = Vec::new();
@@ -40,6 +40,12 @@ pub(crate) async fn a_whole_in_parts(server: &Server) {
         tags.push(done.field("etag").to_owned());
     }
     complete(server, key, &upload, &tags).await.expect_success();
+    whole
+}
+
+pub(crate) async fn a_whole_in_parts(server: &Server) {
+    let key = "users/1/Ä film.wav";
+    let whole = store(server, key).await;
     assert!(server.stored(&server.files, key).await.is_some_and(|stored| stored == whole));
 }
 

@@ -230,6 +230,11 @@ impl Server {
         self.kind == Kind::Ceph(generation)
     }
 
+    /// The key that may do everything: its id and secret.
+    pub(crate) fn owner_key(&self) -> (&'static str, &'static str) {
+        self.kind.keys()[0]
+    }
+
     /// Whether it has nothing of this, and says so to who reads the log.
     pub(crate) fn lacks(&self, what: Lack) -> bool {
         let lacks = self.kind.lacks().contains(&what);
