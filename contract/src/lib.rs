@@ -44,6 +44,15 @@ pub mod trace;
 /// Where the site says how it is. It answers also while the rest of the site is closed.
 pub const HEALTH: &str = "/api/health";
 
+/// The status page for people, where the gateway has one. It is there while the site is closed, too, and so is what keeps it up to date.
+pub const STATUS_PAGE: &str = "/health";
+
+/// Whether a path is one of those that say how the site is.
+#[must_use]
+pub fn is_health(path: &str) -> bool {
+    path == HEALTH || path.strip_prefix(STATUS_PAGE).is_some_and(|rest| rest.is_empty() || rest == "/events")
+}
+
 pub use accept::{names_json, wants_json};
 pub use facts::{Country, EdgeFacts};
 pub use problem::Problem;

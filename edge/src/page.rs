@@ -49,6 +49,24 @@ pub fn challenge(
     reply(problem, id, json, block, Some((site_key, to)))
 }
 
+/// The status page where there is nobody behind us to make it: what we know ourselves. It asks again by itself.
+#[must_use]
+pub fn gone(problem: Problem, id: RequestId) -> Reply {
+    let mut reply = reply(problem, id, false, None, None);
+    reply.fields.push(("refresh", "30"));
+    let status = problem.status().to_string();
+    reply.body = reply
+        .body
+        .replace(&format!(">{status}<"), ">Issues Detected<")
+        .replace(problem.title(), "Our server does not answer")
+        .replace(
+            problem.advice(),
+            "This page comes from the network in front of it, which works. Pages that it has stored are still shown; everything else has to \
+             wait. It looks again every 30 seconds.",
+        );
+    reply
+}
+
 fn reply(problem: Problem, id: RequestId, json: bool, block: Option<&Block>, challenge: Option<(&str, &str)>) -> Reply {
     let mut fields = vec![
         ("cache-control", "no-store"),
@@ -104,7 +122,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{blocked, render};
+    use super::{blocked, gone, render};
     use crate::filter::Block;
     use contract::{Problem, RequestId};
 
@@ -117,6 +135,20 @@ mod tests {
                 assert!(!page.contains(slot), "{problem:?} {slot}");
             }
             assert!(page.contains(&id.to_string()) && page.contains(problem.as_str()), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn where_the_gateway_is_gone_the_status_page_says_so() {
+        for problem in [Problem::GatewayUnreachable, Problem::GatewayTimeout] {
+            let reply = gone(problem, RequestId::from_random([7; 16]));
+            assert!(reply.fields.contains(&("refresh", "30")) && reply.fields.contains(&("cache-control", "no-store")));
+            for said in
+                [">Issues Detected<", "<h1>Our server does not answer</h1>", "every 30 seconds.", problem.as_str()]
+            {
+                assert!(reply.body.contains(said), "{said}: {}", reply.body);
+            }
+            assert!(!reply.body.contains(problem.title()), "{}", reply.body);
         }
     }
 

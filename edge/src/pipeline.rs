@@ -136,7 +136,7 @@ fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -
 /// Takes note of the clearance that a request shows, if any ([`challenge::take`]), and of whether it needs one at all.
 pub fn clear<H: Host>(host: &H, exchange: &mut Exchange, clearance: Option<&str>) {
     let path = exchange.target.path();
-    let free = path == contract::HEALTH || path.starts_with(news::RESERVED) || host.is_for_programs(path);
+    let free = contract::is_health(path) || path.starts_with(news::RESERVED) || host.is_for_programs(path);
     let holds = |clearance: &str| {
         let who = (exchange.visitor.client, without_port(&exchange.authority));
         host.gate().is_some_and(|gate| gate.keys.is_clear(clearance, who.0, who.1, host.now().as_secs()))
@@ -373,7 +373,13 @@ fn reply_with<H: Host>(host: &H, status: u16, reply: Reply, id: RequestId) -> An
 
 /// Says a problem on the way of an admitted request.
 fn fail<H: Host>(host: &H, exchange: &Exchange, problem: Problem, phase: Phase) -> Answered<H> {
-    let answer = refuse(host, &Refused { problem, id: exchange.id, json: exchange.json });
+    let gone = matches!(problem, Problem::GatewayUnreachable | Problem::GatewayTimeout);
+    let answer = if gone && !exchange.json && exchange.target.path() == contract::STATUS_PAGE {
+        // Whoever asks how the site is gets an answer to that.
+        reply_with(host, 503, page::gone(problem, exchange.id), exchange.id)
+    } else {
+        refuse(host, &Refused { problem, id: exchange.id, json: exchange.json })
+    };
     finish::<H>(exchange, answer, Some(phase), Some(problem))
 }
 
@@ -381,7 +387,7 @@ fn fail<H: Host>(host: &H, exchange: &Exchange, problem: Problem, phase: Phase) 
 /// what is ours is not the site.
 fn closed<H: Host>(host: &H, exchange: &Exchange) -> Option<u32> {
     let path = exchange.target.path();
-    let health = || path == contract::HEALTH || path.starts_with(news::RESERVED);
+    let health = || contract::is_health(path) || path.starts_with(news::RESERVED);
     host.standing(|standing| standing.closed(&exchange.authority, exchange.visitor.client)).filter(|_| !health())
 }
 
