@@ -108,7 +108,7 @@ impl Gateway {
             flights: Flights::new(flights::ALONE),
             refreshes: Flights::new(flights::ALONE),
             files: Files::new(&config),
-            health: Health::new(&config.sites),
+            health: Health::new(&config),
             config,
             draining,
         })

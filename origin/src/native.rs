@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use cache::purge::{Scope, Verdict};
 use cache::range::ByteRange;
 use cache::{Fields as _, Kept, Key, Mark, Meta, Settings, Store, Timestamp};
@@ -13,7 +12,7 @@ use contract::Problem;
 use edge::challenge::Said;
 use edge::{Answer, Conditions, Errand, Exchange, Fetched, Gate, Host, Standing, fetch};
 use http::header::{CONNECTION, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE, UPGRADE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
 use crate::body::Body;
 use crate::config::{HealthOwner, Site};
@@ -164,8 +163,18 @@ impl Host for Native {
         conditions: Conditions,
         spare: bool,
     ) -> Result<Answer<HeaderFields, Body>, Problem> {
-        if exchange.target.path() == health::PATH && self.site().health == HealthOwner::Gateway {
-            return Ok(answer(self.gateway().health.answer(self.trusted)));
+        if exchange.target.path().starts_with(health::PAGE)
+            && self.site().health != HealthOwner::App
+            && matches!(incoming.parts.method, Method::GET | Method::HEAD)
+            && let Some(response) =
+                self.gateway().health.at(exchange.target.path(), self.site, &self.gateway().draining)
+        {
+            return Ok(own(response));
+        }
+        if exchange.target.path() == health::PATH && self.site().health != HealthOwner::App {
+            let asked = health::Asked { site: self.site, trusted: self.trusted, headers: &incoming.parts.headers };
+            let answer = self.gateway().health.answer(asked, self.gateway().config.written.hash());
+            return Ok(own(answer.map(Body::full)));
         }
         let Incoming { parts, authority, .. } = incoming;
         let mut request = Request::from_parts(parts, upload.unwrap_or_else(Body::empty));
@@ -281,7 +290,7 @@ fn takes_trailers(te: &HeaderValue) -> bool {
 }
 
 /// An answer of one of our own routes.
-fn answer(response: Response<Bytes>) -> Answer<HeaderFields, Body> {
+fn own(response: Response<Body>) -> Answer<HeaderFields, Body> {
     let (parts, body) = response.into_parts();
-    Answer { status: parts.status.as_u16(), fields: HeaderFields(parts.headers), body: Body::full(body) }
+    Answer { status: parts.status.as_u16(), fields: HeaderFields(parts.headers), body }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::{fs, io, process};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,6 +18,9 @@ use crate::handover::{self, Inheritance, Successor};
 use crate::listen::{self, Identity, Listening, Name, Opened};
 use crate::orders::Orders;
 use crate::{admin, expiry, service_manager, telemetry, upstream};
+
+/// For what health has seen last to be kept, once everything has drained.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What ends the gateway before it serves.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +71,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cut = control.block_on(async {
         let (mut hangup, mut stop) = (signal(SignalKind::hangup())?, Stop::new()?);
-        tokio::spawn(gateway.health.clone().watch());
+        let watched = gateway.health.watch(&gateway.draining);
         if let Some(identity) = &identity {
             tokio::spawn(Arc::clone(identity).watch());
             tokio::spawn(expiry::watch(Arc::clone(identity), Arc::clone(&gateway)));
@@ -99,7 +103,10 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
             Some(_) => drop(leave),
             None => service_manager::stopping(),
         }
-        drained(threads, &drain, &mut successor, &mut stop).await
+        let cut = drained(threads, &drain, &mut successor, &mut stop).await;
+        // What has been seen is on disk before we go.
+        let _ = tokio::time::timeout(LAST_WORDS, watched).await;
+        cut
     })?;
     telemetry::flush();
     let connections: usize = cut.iter().map(|c| c.connections).sum();

@@ -13,8 +13,8 @@ use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
 use super::value::AdminAddress;
 use super::{
-    Config, Fault, Rate, UploadRoute, Webhook, Written, acme, app, bucket, cloudflare, filter, headers, rate,
-    turnstile, upload, webhook,
+    Bucket, Config, Fault, Rate, UploadRoute, Webhook, Written, acme, app, bucket, cloudflare, filter, headers, health,
+    probe, rate, turnstile, upload, webhook,
 };
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
@@ -67,8 +67,11 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         file.upload.into_iter().filter_map(|(name, u)| upload::check(&name, u, &mut faults)).collect();
     upload::apart(&uploads, &mut faults);
     storage(&file.storage, &mut faults);
-    let buckets =
+    let buckets: Vec<Bucket> =
         file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &sites, &mut faults)).collect();
+    let health = file.health.and_then(|section| health::check(section, file.state.as_ref(), &mut faults));
+    let around = probe::Around { sites: &sites, buckets: &buckets, tls: file.tls.is_some() };
+    let probes = probe::check_all(file.probe, &around, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -79,6 +82,8 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         acme,
         admin,
         cloudflare,
+        health,
+        probes,
         filter: rules.map(Arc::new),
         turnstile,
         headers,

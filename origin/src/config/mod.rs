@@ -11,6 +11,8 @@ mod check;
 mod cloudflare;
 mod filter;
 mod headers;
+mod health;
+mod probe;
 mod rate;
 mod section;
 mod site;
@@ -38,6 +40,8 @@ pub use bucket::{Bucket, Credentials};
 pub use changes::changes;
 pub use cloudflare::Cloudflare;
 pub use filter::read_rule;
+pub use health::Health;
+pub use probe::{Database, Measure, Probe, Url, What};
 pub use rate::{Rate, RateKey};
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Storage, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
@@ -67,6 +71,10 @@ pub struct Config {
     pub cloudflare: Option<Cloudflare>,
     /// What outlives the process, where anything does.
     pub state: Option<State>,
+    /// The status page and what is kept for it, where wanted.
+    pub health: Option<Health>,
+    /// What is looked at in the background, by name, besides the apps.
+    pub probes: Vec<Probe>,
     /// The request filter's rules, where there is one.
     pub filter: Option<Arc<Ruleset>>,
     /// The widget that challenges visitors, where there is one.

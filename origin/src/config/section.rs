@@ -13,6 +13,8 @@ use super::bucket::BucketSection;
 use super::cloudflare::CloudflareSection;
 use super::filter::FilterSection;
 use super::headers::HeadersSection;
+use super::health::HealthSection;
+use super::probe::ProbeSection;
 use super::rate::RateSection;
 use super::site::SiteSection;
 use super::token::Token;
@@ -34,6 +36,9 @@ pub(super) struct File {
     pub(super) admin: Option<AdminSection>,
     pub(super) cloudflare: Option<CloudflareSection>,
     pub(super) state: Option<State>,
+    pub(super) health: Option<HealthSection>,
+    #[serde(default)]
+    pub(super) probe: BTreeMap<String, ProbeSection>,
     pub(super) filter: Option<FilterSection>,
     pub(super) turnstile: Option<TurnstileSection>,
     pub(super) headers: Option<HeadersSection>,

@@ -88,13 +88,15 @@ impl OwnTimeouts {
     }
 }
 
-/// Who answers `/api/health` for a site.
+/// Who answers `/api/health` and, with `[health]`, `/health` for a site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HealthOwner {
-    /// The gateway, for all its apps.
+    /// The gateway, by what it has seen.
     #[default]
     Gateway,
+    /// The gateway, with what the site's app answers to the same question.
+    Both,
     /// The site's app.
     App,
 }

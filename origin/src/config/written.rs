@@ -11,7 +11,9 @@ use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use super::value::{Size, Span};
-use super::{Bucket, Config, Scheme, Site, UploadRoute, Webhook, cloudflare, turnstile, upload, webhook};
+use super::{
+    Bucket, Config, Probe, Scheme, Site, UploadRoute, Webhook, cloudflare, probe, turnstile, upload, webhook,
+};
 
 /// A configuration as it is written down.
 #[derive(Clone, Default)]
@@ -108,6 +110,11 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
             default(section, "lasts", span(Span(upload::LASTS)));
         }
     }
+    for Probe { name, .. } in &config.probes {
+        if let Some(Value::Table(section)) = sections.get_mut("probe").and_then(|tables| tables.get_mut(name)) {
+            probe::fill_in(section, name);
+        }
+    }
     let Some(Value::Table(tables)) = sections.get_mut("bucket") else { return };
     for Bucket { role, reader, expiry, expiry_max, types, upload_max, parts_from, part_size, upkeep, .. } in
         &config.buckets
@@ -129,7 +136,7 @@ pub(super) fn fill_in(sections: &mut Table, config: &Config) {
     }
 }
 
-fn default(section: &mut Table, key: &str, value: impl Into<Value>) {
+pub(super) fn default(section: &mut Table, key: &str, value: impl Into<Value>) {
     section.entry(key).or_insert_with(|| value.into());
 }
 
@@ -137,7 +144,7 @@ fn seconds(seconds: u64) -> Value {
     span(Span(std::time::Duration::from_secs(seconds)))
 }
 
-fn span(span: Span) -> Value {
+pub(super) fn span(span: Span) -> Value {
     Value::try_from(span).unwrap_or_else(|_| Value::from(""))
 }
 

@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use crate::upstream::{App, Pool};
 
 pub(crate) use counts::{Counts, Ended, Event, Failure, UpstreamCounts, count, event};
+pub(crate) use process::{max_fds, open_fds};
 pub(crate) use scrape::{Format, scrape};
 
 /// What has been counted since the start.

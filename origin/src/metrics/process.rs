@@ -18,13 +18,7 @@ impl Process {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         #[expect(clippy::cast_precision_loss, reason = "seconds of one process")]
         let cpu_seconds = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
-        Self {
-            resident_bytes: resident_bytes(),
-            cpu_seconds,
-            // One of them is the folder that is being read.
-            open_fds: std::fs::read_dir("/proc/self/fd").ok().map(|fds| (fds.count() as u64).saturating_sub(1)),
-            max_fds: max_fds(),
-        }
+        Self { resident_bytes: resident_bytes(), cpu_seconds, open_fds: open_fds(), max_fds: max_fds() }
     }
 }
 
@@ -34,8 +28,13 @@ fn resident_bytes() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
+/// One of them is the folder that is being read.
+pub(crate) fn open_fds() -> Option<u64> {
+    std::fs::read_dir("/proc/self/fd").ok().map(|fds| (fds.count() as u64).saturating_sub(1))
+}
+
 /// The soft limit, in a line such as `Max open files  1024  524288  files`. The system call is not ours: the unit forbids it.
-fn max_fds() -> Option<u64> {
+pub(crate) fn max_fds() -> Option<u64> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
 }

@@ -167,6 +167,7 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     let certificates = lock(&gateway.metrics.certificates).clone();
     let expiry = certificates.iter().map(|c| (vec![("certificate", c.name.as_str())], seconds(c.not_after)));
     out.gauges("origin_certificate_expiry_timestamp_seconds", "When a certificate expires", expiry)?;
+    probes(out, gateway)?;
     let hash = vec![("hash", gateway.config.written.hash())];
     out.info("origin_config", "The configuration in use, by its file's SHA-256", &hash)?;
     let started = seconds(gateway.metrics.started);
@@ -181,6 +182,18 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     out.gauges("process_open_fds", "Open file descriptors", process.open_fds.map(|fds| (none(), fds)))?;
     out.gauges("process_max_fds", "The most of them", process.max_fds.map(|fds| (none(), fds)))?;
     out.gauges("process_start_time_seconds", "When it started, since the epoch", [(none(), started)])
+}
+
+/// What health has seen.
+fn probes(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
+    let readings = gateway.health.readings();
+    let levels = readings.iter().filter_map(|r| Some((vec![("probe", r.probe)], u32::from(r.level?.code()))));
+    out.gauges("origin_probe_level", "0 operational, 1 degraded, 2 down; nothing where it is not known", levels)?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of a minute")]
+    let times = readings.iter().filter_map(|r| Some((vec![("probe", r.probe)], r.millis? as f64 / 1e3)));
+    out.gauges("origin_probe_answer_seconds", "How long a probe's last answer took", times)?;
+    let figures = readings.iter().filter_map(|r| Some((vec![("probe", r.probe)], r.figure?)));
+    out.gauges("origin_probe_figure", "What a probe measured last: percent, seconds, or days left", figures)
 }
 
 fn seconds(time: SystemTime) -> f64 {
