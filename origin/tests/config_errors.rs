@@ -70,6 +70,27 @@ const CASES: &[(&str, &str)] = &[
     ("a site's limit that only holds for all", "{http}{site}limits = {connections = 1}\n"),
     ("a site's timeout that only holds for all", "{http}{site}timeouts = {drain = \"1s\"}\n"),
     ("nobody's health", "{http}{site}health = \"nobody\"\n"),
+    (
+        "a status page that nobody can be shown",
+        "{http}{site}[health]\ntoken_file = \"DIR/short.token\"\nsubscribers = 0\n",
+    ),
+    ("a probe of what there is not", "{http}{site}[probe.a]\nkind = \"redis\"\n"),
+    (
+        "probes that lack what they need, and have what they don't",
+        "{http}{site}[probe.A]\nkind = \"disk\"\nurl = \"https://a\"\n[probe.b]\nkind = \"postgres\"\n[probe.c]\nkind = \"certificates\"\nfolder = \"/\"\n",
+    ),
+    (
+        "probes of what is elsewhere",
+        "{http}{site}[probe.a]\nkind = \"app\"\nhost = \"none.test\"\npath = \"health\"\nexpect = 1\nhosts = [\"none.test\"]\n[probe.b]\nkind = \"bucket\"\nbucket = \"none\"\ncanary = \"/\"\n[probe.c]\nkind = \"disk\"\nfolder = \"DIR/none\"\n",
+    ),
+    (
+        "probes that hold a secret",
+        "{http}{site}[probe.a]\nkind = \"postgres\"\ndatabase = \"host=/run user=a password={secret}\"\n[probe.b]\nkind = \"postgres\"\ndatabase = \"{secret}\"\n[probe.c]\nkind = \"http\"\nurl = \"https://a:{secret}@a.test/\"\n[probe.d]\nkind = \"postgres-lag\"\ndatabase = \"host=db.test user=a\"\n[probe.e]\nkind = \"monitor\"\nurl = \"http://a.test/\"\ntoken_file = \"DIR/none\"\n",
+    ),
+    (
+        "probes out of range",
+        "{http}{site}[probe.a]\nkind = \"memory\"\nservice = \"\"\nevery = \"1ms\"\nwithin = \"2m\"\nfall = 0\nrise = 101\ndegraded = \"1s\"\ndown = \"101%\"\n[probe.b]\nkind = \"disk\"\nfolder = \"/\"\ndegraded = \"90%\"\ndown = \"80%\"\n[probe.c]\nkind = \"postgres-lag\"\ndatabase = \"host=/run user=a\"\ndegraded = \"5%\"\n",
+    ),
     ("no failures", "{http}{site}[limits]\nfailures = 0\n"),
     ("address with a scheme", "{http}[[site]]\nhosts = [\"*\"]\napp = \"http://127.0.0.1:3000\"\n"),
     ("relative Unix socket", "{http}[[site]]\nhosts = [\"*\"]\napp = \"unix:run/app.sock\"\n"),

@@ -40,7 +40,7 @@ fn known(text: &str) -> BTreeSet<String> {
 fn intruder(section: &str) -> String {
     match section {
         "site" => "[[site]]\nintruder = 1\n".to_owned(),
-        "bucket" | "rate" | "upload" | "webhook" => format!("[{section}.a]\nintruder = 1\n"),
+        "bucket" | "probe" | "rate" | "upload" | "webhook" => format!("[{section}.a]\nintruder = 1\n"),
         name => format!("[{name}]\nintruder = 1\n"),
     }
 }
@@ -72,9 +72,13 @@ fn the_defaults_are_the_real_ones() {
             assert_eq!(parsed(&format!("{LEAST}[{section}]\n{key} = {value}\n")), parsed(LEAST), "{section}.{key}");
         }
     }
-    for (name, with) in
-        [("compress", ""), ("headers", ""), ("state", ""), ("rate", ".a]\nburst = 1\nevery = \"1s\"\n#")]
-    {
+    for (name, with) in [
+        ("compress", ""),
+        ("headers", ""),
+        ("health", ""),
+        ("state", ""),
+        ("rate", ".a]\nburst = 1\nevery = \"1s\"\n#"),
+    ] {
         for [key, default, ..] in documented[name].iter().filter(|[_, default, ..]| default.starts_with('`')) {
             let value = default.trim_matches('`');
             let section = format!("{LEAST}[{name}{with}]\n");

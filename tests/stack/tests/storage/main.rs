@@ -6,6 +6,7 @@ mod api;
 mod buckets;
 mod cors;
 mod forms;
+mod health;
 mod moving;
 mod parts;
 mod reading;
@@ -84,6 +85,8 @@ fn suite(kind: Kind) {
             api::openapi::what_is_said_and_answered,
             api::openapi::no_url_is_logged,
             moving::from_another_vendor,
+            // The last: it takes the server down.
+            health::a_storage_that_dies,
         ];
     });
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use origin::buckets::{Survey, survey};
@@ -85,7 +85,8 @@ pub(crate) struct Server {
     pub(crate) config: Config,
     /// A gateway with its private API.
     pub(crate) api: Api,
-    _running: Running,
+    address: SocketAddr,
+    running: Mutex<Option<Running>>,
     folder: TempDir,
 }
 
@@ -191,7 +192,8 @@ impl Server {
         let (config, [files, other]) = configured(&folder, address, kind);
         let api = Api::new(folder.path(), address, !kind.lacks().contains(&Lack::WriteOnlyKey));
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
-        let server = Self { kind, config, files, other, http, api, _running: running, folder };
+        let server =
+            Self { kind, config, files, other, http, api, address, running: Mutex::new(Some(running)), folder };
         if kind != Kind::Embedded {
             // Somebody else's, of the same project.
             let elsewhere = server.elsewhere(ELSEWHERE);
@@ -224,6 +226,30 @@ impl Server {
         let done = tokio::task::block_in_place(|| command.output()).expect("it runs");
         let said = [done.stdout, done.stderr].concat();
         (done.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The section of users' files, and no other key than the owner's, in `credentials`.
+    pub(crate) fn section(&self, credentials: &std::path::Path) -> String {
+        let address = self.address;
+        format!(
+            "[bucket.user-files]\nurl = \"http://{address}/user-files\"\nregion = \"fsn1\"\ncredentials_file = {credentials:?}\n"
+        )
+    }
+
+    /// The owner's key, as a file of credentials holds it.
+    pub(crate) fn credentials() -> String {
+        format!("{}:{}\n", OWNER.0, OWNER.1)
+    }
+
+    /// Takes it down; nothing can be asked of it any more.
+    pub(crate) async fn kill(&self) {
+        let running = self.running.lock().expect("no panic").take();
+        // Ceph's processes are waited for; the embedded one ends with its tasks.
+        tokio::task::block_in_place(|| drop(running));
     }
 
     pub(crate) fn is(&self, generation: Generation) -> bool {
