@@ -11,9 +11,7 @@ use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use super::value::{Size, Span};
-use super::{
-    Bucket, Config, Probe, Scheme, Site, UploadRoute, Webhook, cloudflare, probe, turnstile, upload, webhook,
-};
+use super::{Bucket, Config, Probe, Scheme, Site, UploadRoute, Webhook, cloudflare, probe, turnstile, upload, webhook};
 
 /// A configuration as it is written down.
 #[derive(Clone, Default)]
