@@ -38,7 +38,8 @@ async fn order(site: &Site, json: &str) -> (u16, String) {
 }
 
 async fn what_is_kept_of_a_revoked_object_goes(site: &Site) {
-    let (tide, fog) = ("users/1/tide.wav", "users/1/fog-signal.wav");
+    // Keys of its own: what other cases have kept of theirs is to stay.
+    let (tide, fog) = ("users/1/revoked-tide.wav", "users/1/revoked-fog.wav");
     let handoff = |key: &str, options: &str| format!("user-files;key=\"{key}\"{options}");
     // What the Worker keeps, what only the gateway keeps, and another object.
     let public = route(site, "revoked-public", &handoff(tide, ";stable;public")).await;
