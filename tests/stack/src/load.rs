@@ -24,13 +24,15 @@ pub struct Load {
     pub connections: usize,
     /// Requests in all; the load ends by itself.
     pub requests: u64,
+    /// What each answer has to have.
+    pub status: StatusCode,
 }
 
 impl Load {
     /// Runs it.
     ///
     /// # Errors
-    /// The first answer that is not 200, or a connection that fails.
+    /// The first answer with another status, or a connection that fails.
     pub async fn run(&self) -> Result<(), String> {
         let left = Arc::new(AtomicU64::new(self.requests));
         let mut workers = tokio::task::JoinSet::new();
@@ -54,7 +56,7 @@ async fn worker(load: Load, left: Arc<AtomicU64>) -> Result<(), String> {
         let request = request.body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
         sender.ready().await.map_err(|e| e.to_string())?;
         let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
-        if response.status() != StatusCode::OK {
+        if response.status() != load.status {
             return Err(format!("{}: {}", load.target, response.status()));
         }
         let mut body = response.into_body();

@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use contract::signature::{Keys, Message};
 use contract::{EdgeFacts, RequestId};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -130,7 +130,7 @@ impl Bench {
         let mut gateway = Gateway::start(&self.counted, &config, None).unwrap();
         let address = gateway.address("http").unwrap().trim_start_matches("http://").parse().unwrap();
         let fields = if signed { self.signature(address, path) } else { Vec::new() };
-        let load = Load { address, target: path.to_owned(), fields, connections: 1, requests };
+        let load = Load { address, target: path.to_owned(), fields, connections: 1, requests, status: StatusCode::OK };
         runtime.block_on(load.run()).unwrap();
         assert_eq!(gateway.stop(), Some(0));
         total(&self.folder.path().join("counts"))

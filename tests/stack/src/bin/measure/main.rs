@@ -1,5 +1,7 @@
-//! `cargo measure`: what a request costs, in CPU of who carries it. Writes docs/benchmarks/path.json, or worker.json, .md and .svg.
+//! `cargo measure`: what a request costs, in CPU of who carries it. Writes docs/benchmarks/path.json, hand-off.json, or worker.json, .md and
+//! .svg.
 
+mod hand_off;
 mod next_hop;
 mod path;
 mod serve;
@@ -31,6 +33,8 @@ struct Arguments {
 enum What {
     /// A request's way through the stack as `cargo dev` runs it (path.json)
     Path,
+    /// A hand-off beside a redirect that the app makes itself (hand-off.json)
+    HandOff,
     /// Our Worker beside one in JavaScript, in workerd alone (worker.json, .md, .svg)
     Worker,
 }
@@ -41,6 +45,7 @@ async fn main() -> ExitCode {
     let out = out.unwrap_or_else(|| Toolchain::workspace().join("docs/benchmarks"));
     let measured = match what {
         What::Path => path::measure().await,
+        What::HandOff => hand_off::measure(quick).await,
         What::Worker => worker::measure(quick).await,
     };
     let written = measured.and_then(|report| {

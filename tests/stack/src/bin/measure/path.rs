@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 
+use http::StatusCode;
 use stack::load::Load;
 use stack::process::{cpu_seconds, memory};
 use stack::report::{Case, Report};
@@ -77,6 +78,7 @@ pub(crate) async fn measure() -> Result<Report, String> {
                     fields: Vec::new(),
                     connections: CONNECTIONS,
                     requests,
+                    status: StatusCode::OK,
                 };
                 let before = cpu_seconds(subject.pid).ok_or("the process is gone")?;
                 load.run().await.map_err(|e| format!("{name}, {}: {e}", subject.name))?;

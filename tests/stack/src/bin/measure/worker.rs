@@ -1,14 +1,16 @@
-//! Our Worker beside one in plain JavaScript that does the same work (tests/peers/worker.js), each in a workerd of its own without
-//! miniflare: docs/benchmarks/worker.json, .md and .svg.
+//! Our Worker, without and with the request filter, beside one in plain JavaScript that does the same work without it
+//! (tests/peers/worker.js), each in a workerd of its own without miniflare: docs/benchmarks/worker.json, .md and .svg.
 //!
 //! Before anything is measured, each has to send what the gateway takes for the edge's, and to say in `Cache-Status` what it did.
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use contract::signature::Keys;
+use http::StatusCode;
 use http_body_util::BodyExt as _;
 use stack::keys::Credentials;
 use stack::load::Load;
@@ -21,6 +23,7 @@ use crate::serve::Served;
 
 const UNIT: &str = "µs CPU/request";
 const OURS: &str = "our Worker (Rust)";
+const FILTERS: &str = "our Worker, filter on";
 const THEIRS: &str = "JavaScript, the same work";
 const FORWARDS: &str = "JavaScript, forwards only";
 const ROUNDS: usize = 7;
@@ -63,7 +66,7 @@ pub(crate) async fn measure(quick: bool) -> Result<Report, String> {
     let subjects = subjects().await?;
     let mut report = Report::new(
         "worker",
-        "What does a request cost in workerd alone, by our Worker and by one in JavaScript that does the same work?",
+        "What does a request cost in workerd alone, by our Worker, with the filter on and off, and by one in JavaScript that does the same work?",
         "cargo measure worker",
     );
     report.versions.insert("workerd".into(), version().unwrap_or_default());
@@ -82,6 +85,7 @@ pub(crate) async fn measure(quick: bool) -> Result<Report, String> {
                     fields: FIELDS.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
                     connections: CONNECTIONS,
                     requests,
+                    status: StatusCode::OK,
                 };
                 let gone = || format!("workerd is gone:\n{}", subject.served.log());
                 let before = cpu_seconds(subject.served.pid()).ok_or_else(gone)?;
@@ -128,9 +132,14 @@ async fn subjects() -> Result<Vec<Subject>, String> {
     let (signed, seen) = next_hop::next_hop(Some(keys)).await?;
     let (any, _) = next_hop::next_hop(None).await?;
     let mut subjects = Vec::new();
-    for (name, script) in [(OURS, None), (THEIRS, Some("worker.js")), (FORWARDS, Some("forward.js"))] {
+    let rules = rules(&root, folder.path())?;
+    for (name, script) in [(OURS, None), (FILTERS, None), (THEIRS, Some("worker.js")), (FORWARDS, Some("forward.js"))] {
         let modules = match script {
-            None => bundle.folder.clone(),
+            None => {
+                let rules = (name == FILTERS).then_some(rules.as_str());
+                let own = bundle.with_rules(rules, &folder.path().join(name.replace([' ', ','], "-")));
+                own.map_err(|e| e.to_string())?.folder
+            }
             Some(script) => {
                 let modules = folder.path().join(script);
                 let made = fs::create_dir(&modules);
@@ -150,6 +159,17 @@ async fn subjects() -> Result<Vec<Subject>, String> {
         subjects.push(subject);
     }
     Ok(subjects)
+}
+
+/// The rules of the example configuration and those of the example file.
+fn rules(root: &Path, folder: &Path) -> Result<String, String> {
+    let config = folder.join("filter.toml");
+    let text = format!(
+        "[filter]\nrules = {:?}\nblock = [\"sqli\"]\n[[site]]\nhosts = [\"*\"]\napp = \"127.0.0.1:1\"\nfilter_off = [\"/git/\"]\n",
+        root.join("deploy/rules.example.toml").display().to_string()
+    );
+    fs::write(&config, text).map_err(|e| format!("{}: {e}", config.display()))?;
+    origin::config::edge_rules(&config).map_err(|e| e.to_string())?.ok_or_else(|| "no rules".to_owned())
 }
 
 /// What a Worker sends and says is what it should be: the next hop answers 200 to what is well signed only.
@@ -232,6 +252,12 @@ pub(crate) fn page(report: &Report) -> String {
             let _ = writeln!(text, "| {task} | {:.2} |", ours / theirs);
         }
     }
+    text.push_str("\n## The filter on against off\n\nThe same Worker with the rules of `deploy/rules.example.toml` and all managed ones, for a browser's request that none of them stops. Medians.\n\n| task | off | on | more |\n| --- | ---: | ---: | ---: |\n");
+    for (task, _, _) in TASKS {
+        if let (Some(off), Some(on)) = (median(report, task, OURS), median(report, task, FILTERS)) {
+            let _ = writeln!(text, "| {task} | {off:.0} µs | {on:.0} µs | {:+.0} µs |", on - off);
+        }
+    }
     text
 }
 
@@ -243,7 +269,7 @@ pub(crate) fn chart(report: &Report) -> String {
     for (task, _, _) in TASKS {
         let _ = writeln!(bars, r#"<text x="12" y="{:.0}" font-weight="bold">{task}</text>"#, y + 4.0);
         y += 12.0;
-        for (subject, colour) in [(OURS, "#b5442d"), (THEIRS, "#3d6c9e"), (FORWARDS, "#8a8a8a")] {
+        for (subject, colour) in [(OURS, "#b5442d"), (FILTERS, "#d98a6f"), (THEIRS, "#3d6c9e"), (FORWARDS, "#8a8a8a")] {
             let Some(cost) = median(report, task, subject) else { continue };
             let width = cost / most * 400.0;
             let _ = writeln!(
