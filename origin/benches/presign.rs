@@ -1,7 +1,8 @@
-//! What a presigned URL costs, beside AWS's SDK, its signer alone, and rusty-s3: `cargo bench -p origin`. All sign the same GET on one core; the
-//! moment goes on by a second with each, and crosses midnight. Allocations are counted beside the time.
+//! What a presigned URL costs, beside AWS's SDK, its signer alone, rusty-s3, and boto3 (presign_in_python.py): `cargo bench -p origin`. All sign the same
+//! GET on one core; the moment goes on by a second with each, and crosses midnight. Allocations are counted beside the time.
 
 use std::cell::Cell;
+use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -27,6 +28,11 @@ const LASTS: u64 = 900;
 
 fn main() {
     divan::main();
+    // In the same run; Debian's Python, which has Debian's boto3.
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/presign_in_python.py");
+    if let Err(error) = Command::new("/usr/bin/python3").arg(script).status() {
+        eprintln!("boto3 is not measured: /usr/bin/python3: {error}");
+    }
 }
 
 /// The seconds after some noon.

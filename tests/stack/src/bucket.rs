@@ -1,4 +1,5 @@
-//! The embedded object storage: s3s with its file-system store, which verifies signatures and expiry. It knows two keys, of which one only writes.
+//! The embedded object storage: s3s with its file-system store, which verifies signatures and expiry. It knows two keys, of which one only writes,
+//! and lets pages of this machine ask it, as a bucket's CORS would.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -84,7 +85,15 @@ impl Buckets {
                 let service = service_fn(move |request: Request<Incoming>| {
                     seen.lock().unwrap_or_else(PoisonError::into_inner).push(look(&request));
                     let service = service.clone();
-                    async move { service.call(request.map(Into::into)).await }
+                    async move {
+                        let page = Page::asking(&request);
+                        if let Some(answer) = page.as_ref().and_then(Page::preflight) {
+                            return Ok(answer);
+                        }
+                        let mut answer = service.call(request.map(Into::into)).await?;
+                        page.inspect(|page| page.admit(answer.headers_mut()));
+                        Ok::<_, s3s::HttpError>(answer)
+                    }
                 });
                 connections.spawn(async move {
                     // A client that goes away is the client's affair.
@@ -112,6 +121,42 @@ impl Buckets {
 impl Drop for Buckets {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// A page of this machine that asks by a script (the Fetch Standard's CORS protocol). The store itself knows nothing of that.
+struct Page {
+    origin: HeaderValue,
+    /// The fields that it wants to send, where it asks beforehand.
+    asks: Option<HeaderValue>,
+}
+
+impl Page {
+    fn asking(request: &Request<Incoming>) -> Option<Self> {
+        let field = |name: &HeaderName| request.headers().get(name).cloned();
+        let origin = field(&header::ORIGIN)?;
+        let host = origin.to_str().ok()?.split_once("://")?.1;
+        let local =
+            ["127.0.0.1", "localhost"].iter().any(|name| host == *name || host.starts_with(&format!("{name}:")));
+        let preflight = request.method() == Method::OPTIONS && field(&header::ACCESS_CONTROL_REQUEST_METHOD).is_some();
+        let fields = || field(&header::ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or(HeaderValue::from_static(""));
+        local.then(|| Self { origin, asks: preflight.then(fields) })
+    }
+
+    fn preflight(&self) -> Option<Response<s3s::Body>> {
+        let asks = self.asks.clone()?;
+        let mut answer = Response::new(s3s::Body::empty());
+        let headers = answer.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, PUT"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asks);
+        self.admit(headers);
+        Some(answer)
+    }
+
+    fn admit(&self, headers: &mut HeaderMap) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.origin.clone());
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag, x-amz-version-id"));
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
     }
 }
 
@@ -167,9 +212,9 @@ impl S3Access for Access {
 fn by_hand<T>(input: T) -> S3Request<T> {
     S3Request {
         input,
-        method: http::Method::PUT,
+        method: Method::PUT,
         uri: http::Uri::from_static("/"),
-        headers: http::HeaderMap::new(),
+        headers: HeaderMap::new(),
         extensions: http::Extensions::new(),
         credentials: None,
         region: None,

@@ -22,6 +22,7 @@ cases![
     json_for_who_names_it,
     an_expired_url_is_refused on Native,
     a_bucket_that_cannot_be_reached on Native,
+    a_page_may_ask_the_bucket on Native,
 ];
 
 /// Asserts that it is a hand-off that no cache keeps; says where to.
@@ -268,4 +269,21 @@ async fn a_bucket_that_cannot_be_reached(site: &Site) {
     assert_eq!(answer.status, 302, "{}", answer.head());
     assert!(answer.field("location").starts_with("http://127.0.0.1:1/user-files/"), "{}", answer.head());
     assert_eq!(send(own.get("/api/health")).await.status, 200);
+}
+
+/// As `origin buckets apply` has a real one let the site's pages, so that the demo's studio uploads under `cargo dev`, too.
+async fn a_page_may_ask_the_bucket(site: &Site) {
+    let at = url(&site.fetch("/listen/tide").await).to_owned();
+    let asked = |method: Method, origin: &str| {
+        client().build().expect("a client").request(method, &at).header("origin", origin)
+    };
+    let beforehand = asked(Method::OPTIONS, "http://127.0.0.1:8787").header("access-control-request-method", "PUT");
+    let beforehand = send(beforehand.header("access-control-request-headers", "content-type")).await;
+    assert_eq!((beforehand.status, beforehand.field("access-control-allow-headers")), (200, "content-type"));
+    assert!(beforehand.field("access-control-allow-methods").contains("PUT"), "{}", beforehand.head());
+    let mine = send(asked(Method::GET, "http://localhost:8787")).await;
+    assert_eq!((mine.status, mine.field("access-control-allow-origin")), (200, "http://localhost:8787"));
+    assert!(mine.field("access-control-expose-headers").contains("ETag"), "{}", mine.head());
+    let theirs = send(asked(Method::GET, "http://127.0.0.1.example")).await;
+    assert_eq!((theirs.status, theirs.field("access-control-allow-origin")), (200, ""));
 }
