@@ -70,7 +70,7 @@ async fn requests_are_counted_by_site_and_status() {
     assert!(!metrics.contains("refused\"}") || !metrics.contains("//refused"), "no path of a client is a label");
 }
 
-/// Runbook and alerts may name only what there is.
+/// Runbook, alerts and dashboard may name only what there is.
 #[tokio::test]
 async fn every_metric_that_is_written_of_is_there() {
     let gateway = Gateway::before("\"127.0.0.1:1\"", ADMIN);
@@ -83,7 +83,7 @@ async fn every_metric_that_is_written_of_is_there() {
             .any(|(family, kind)| name == *family || (*kind == "histogram" && name == format!("{family}_bucket")))
     };
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for page in ["docs/operations.md", "deploy/origin.alerts.yml"] {
+    for page in ["docs/operations.md", "deploy/origin.alerts.yml", "deploy/origin.grafana.json"] {
         let text = std::fs::read_to_string(root.join(page)).expect("a page");
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let names: Vec<&str> =

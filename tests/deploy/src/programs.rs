@@ -50,7 +50,8 @@ pub fn have(needed: &[Needed]) {
     assert!(left.is_empty(), "apt-get could not install: {}", left.join(" "));
 }
 
-/// What a package would start, now or at the next boot, is not wanted for having its programs: no cluster, no sshd, no cloud-init.
+/// What a package would start, now or at the next boot, is not wanted for having its programs: no cluster, no sshd, no
+/// cloud-init, no Prometheus.
 fn quiet(packages: &[&str]) {
     let write = |file: &str, text: &str| {
         let file = Path::new(file);
@@ -65,6 +66,9 @@ fn quiet(packages: &[&str]) {
             "cloud-init" => write("/etc/cloud/cloud-init.disabled", ""),
             "openssh-server" if Path::new("/run/systemd/system").exists() => {
                 let _ = Command::new("systemctl").args(["mask", "ssh.service", "ssh.socket"]).status();
+            }
+            "prometheus" if Path::new("/run/systemd/system").exists() => {
+                let _ = Command::new("systemctl").args(["mask", "prometheus.service"]).status();
             }
             _ => {}
         }
