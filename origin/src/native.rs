@@ -199,6 +199,8 @@ impl Host for Native {
         let handed_off = hand_off::take(&mut parts.headers);
         forwarded::keep_the_apps(&mut parts.headers);
         if let Some(handed_off) = handed_off {
+            // Its body does not matter. Where there is none, as there should be, the connection serves on.
+            drop(Body::upstream(body, lease, timeouts.idle.0, None));
             return hand_off::check(&self.gateway().config.buckets, handed_off?, parts.headers, self.now().as_secs());
         }
         let fields = HeaderFields(parts.headers);

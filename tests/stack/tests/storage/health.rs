@@ -18,7 +18,7 @@ pub(crate) async fn a_storage_that_dies(server: &Server) {
         std::fs::write(&path, text).expect("written");
         path
     };
-    let section = server.section(&file("key", &Server::credentials()));
+    let section = server.section(&file("key", &server.credentials()));
     let config = format!(
         "listen.http = [\"127.0.0.1:0\"]\nlisten.cores = 1\nhealth.token_file = {:?}\n[[site]]\nhosts = [\"*\"]\napp = \"{}\"\n{section}\
          [probe.files]\nkind = \"bucket\"\nbucket = \"user-files\"\nservice = \"S3 storage\"\ncanary = \"users/canary\"\nevery = \"1s\"\n",

@@ -241,8 +241,9 @@ impl Server {
     }
 
     /// The owner's key, as a file of credentials holds it.
-    pub(crate) fn credentials() -> String {
-        format!("{}:{}\n", OWNER.0, OWNER.1)
+    pub(crate) fn credentials(&self) -> String {
+        let [(id, secret), _] = self.kind.keys();
+        format!("{id}:{secret}\n")
     }
 
     /// Takes it down; nothing can be asked of it any more.
