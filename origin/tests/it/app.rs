@@ -92,6 +92,8 @@ pub(crate) enum Mood {
     Half,
     /// Answers 503.
     Busy,
+    /// Hands off to an object.
+    HandsOff,
 }
 
 /// An app that runs by itself, and remembers what it was asked.
@@ -198,6 +200,9 @@ async fn serve(
             Mood::Mute => break,
             Mood::Half if number % 2 == 0 => break,
             Mood::Busy => line.say("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n").await,
+            Mood::HandsOff => {
+                line.say("HTTP/1.1 200 OK\r\nhandoff: files;key=\"in/a\"\r\ncontent-length: 0\r\n\r\n").await;
+            }
             Mood::Good | Mood::Half => {
                 line.say(format!("HTTP/1.1 200 OK\r\n{close}content-length: 2\r\n\r\nok")).await;
             }

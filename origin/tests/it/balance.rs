@@ -94,6 +94,21 @@ async fn one_whose_checks_fail_gets_no_requests_until_they_succeed() {
 }
 
 #[tokio::test]
+async fn a_connection_serves_on_after_a_hand_off() {
+    let app = Server::start(Mood::HandsOff).await;
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let key = folder.path().join("key");
+    std::fs::write(&key, "READER:0123456789abcdef0123456789abcdef").expect("written");
+    let bucket = format!("[bucket.files]\nurl = \"http://127.0.0.1:1/files\"\ncredentials_file = {key:?}");
+    let gateway = Gateway::before(&format!("\"{}\"", app.address), &bucket);
+    for _ in 0..3 {
+        let answer = gateway.get("/").await;
+        assert!(answer.contains("http://127.0.0.1:1/files/in/a?X-Amz-Algorithm="), "{answer}");
+    }
+    assert_eq!((app.seen().len(), app.connections()), (3, 1));
+}
+
+#[tokio::test]
 async fn a_name_will_do() {
     let app = Server::start(Mood::Good).await;
     let gateway = Gateway::before(&format!("\"localhost:{}\"", app.address.port()), "");
