@@ -1,5 +1,6 @@
 //! What the tests of `deploy/` have in common: the real programs, and a machine to run them on, which is a folder.
 
+pub mod cloudflare;
 mod machine;
 mod programs;
 

@@ -1,0 +1,89 @@
+//! What is wrong with the files is said before anybody is asked.
+
+use crate::world::World;
+
+const TOML: &str = "deploy/cloudflare/zone.toml";
+const ZONE: &str = "deploy/zone/makenot.work.zone";
+
+#[test]
+fn an_error_names_the_file_and_what_would_be_right() {
+    for (file, from, to, complaint) in [
+        (TOML, "zone = ", "zones = ", "deploy/cloudflare/zone.toml: TOML parse error at line 5"),
+        (TOML, "makenot.work.zone", "missing.zone", "missing.zone cannot be read: No such file"),
+        (TOML, "fail_closed = []", "fail_closed = [\"other/*\"]", "routes.fail_closed: no Worker runs on other/*"),
+        (TOML, "\"makenot.work/health*\"", "\"makenot.work/*\"", "there are two routes makenot.work/*"),
+        (
+            TOML,
+            "[[rules.http_ratelimit]]",
+            "[[rules.http_ratelimits]]",
+            "rules.http_ratelimits: there is no such phase; there are http_config_settings",
+        ),
+        (
+            TOML,
+            "[[rules.http_ratelimit]]",
+            "[[rules.http_ratelimit]]\ndescription = \"a\"\naction = \"block\"\nexpression = \"true\"\n[[rules.http_ratelimit]]",
+            "rules.http_ratelimit: there are 2 rules; the free plan has 1",
+        ),
+        (
+            TOML,
+            "description = \"one address, too many requests\"",
+            "",
+            "rules.http_ratelimit: a rule has no `description`",
+        ),
+        (
+            TOML,
+            "static files are kept as they say",
+            "nothing is kept but what is static",
+            "two rules have the description \"nothing is kept but what is static\"",
+        ),
+        (
+            TOML,
+            "expression = 'true'",
+            "",
+            "\"nothing is kept but what is static\": its `expression` has 0 characters; it may have 4096",
+        ),
+        ("deploy/cloudflare/custom-rules.json", "\"rules\"", "\"rule\"", "custom-rules.json: missing field `rules`"),
+        (
+            "wrangler.toml",
+            "pattern = \"makenot.work/*\"",
+            "custom_domain = true\npattern = \"makenot.work\"",
+            "wrangler.toml: makenot.work is a Custom Domain, which leaves no server to fail open to",
+        ),
+        (ZONE, "203.0.113.10", "203.0.113", "makenot.work.zone: line 15: A 203.0.113: is not an IPv4 address"),
+    ] {
+        let world = World::new();
+        world.edit(file, from, to);
+        let said = world.has(1, &["plan"]);
+        assert!(said.contains(complaint), "{from} → {to}: {said}");
+        assert!(world.cloudflare.zone().asked.is_empty(), "nobody was asked");
+    }
+}
+
+/// Ours, and BIND's.
+#[test]
+fn the_zone_file_is_read_as_bind_reads_it() {
+    let world = World::applied();
+    let output = std::process::Command::new("named-compilezone")
+        .args(["-i", "local", "-s", "full", "-F", "text", "-o", "-", "makenot.work"])
+        .arg(world.path(ZONE))
+        .env("PATH", "/usr/bin:/usr/sbin")
+        .output()
+        .expect("named-compilezone is there: install bind9-utils");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut theirs: Vec<(String, String)> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|words| words.len() > 4 && !(words[3] == "SOA" || words[3] == "NS"))
+        .map(|words| (words[0].trim_end_matches('.').to_owned(), words[3].to_owned()))
+        .collect();
+    let mut ours: Vec<(String, String)> = world
+        .cloudflare
+        .zone()
+        .records
+        .iter()
+        .map(|it| (it["name"].as_str().unwrap().to_owned(), it["type"].as_str().unwrap().to_owned()))
+        .collect();
+    theirs.sort();
+    ours.sort();
+    assert_eq!(ours, theirs);
+}

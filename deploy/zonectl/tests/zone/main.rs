@@ -1,0 +1,8 @@
+//! `zonectl` as its users run it, against a double of Cloudflare's API that refuses what the real one does (tests/deploy/src/cloudflare).
+
+mod authority;
+mod changes;
+mod export;
+mod faults;
+mod files;
+mod world;
