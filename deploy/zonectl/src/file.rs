@@ -203,6 +203,7 @@ impl Routes {
                 let name = of.name.unwrap_or_else(|| format!("{}-{key}", read.name));
                 (name, of.routes)
             });
+            let mut some = false;
             for (script, routes) in std::iter::once((read.name.clone(), read.routes)).chain(environments) {
                 for route in routes.into_iter().filter(|route| route.zone_name == zone) {
                     if route.custom_domain {
@@ -210,7 +211,11 @@ impl Routes {
                         return Err(format!("{}: {} {what}", path.display(), route.pattern));
                     }
                     with.entry(script.clone()).or_default().push(route.pattern);
+                    some = true;
                 }
+            }
+            if !some {
+                return Err(format!("{} has no route whose zone_name is {zone}", path.display()));
             }
         }
         for (script, patterns) in with {

@@ -5,6 +5,7 @@
 mod api;
 mod authority;
 mod certificate;
+mod domains;
 mod export;
 mod file;
 mod install;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use api::{API, Api, Token};
 use authority::Folder;
 use clap::{Parser, Subcommand};
+use domains::{BOOTSTRAP, Sources};
 use file::Wanted;
 use plan::{How, Plan};
 use zone::Zone;
@@ -39,6 +41,7 @@ Examples:
   zonectl ca new ~/zone-ca                       an authority of our own, and the zone's certificate
   ssh admin@VPS cat /etc/origin/zone-ca.pem | zonectl ca install ~/zone-ca --trusted -
   zonectl certificate origin.csr >origin-ca.pem  a certificate for the server by Cloudflare's Origin CA
+  zonectl domains                                are the registrations as deploy/domains.toml says? No token is needed
 
 docs/cloudflare.md says in which order."
 )]
@@ -83,6 +86,18 @@ enum Command {
     Certificate {
         /// The request, in PEM
         csr: PathBuf,
+    },
+    /// Compare the registrations with an inventory: end, registrar, lock, DNSSEC; exit 2 where something differs
+    Domains {
+        /// The inventory
+        #[arg(long, value_name = "FILE", default_value = "deploy/domains.toml")]
+        inventory: PathBuf,
+        /// The list of registries' RDAP servers
+        #[arg(long, value_name = "URL", default_value = BOOTSTRAP)]
+        bootstrap: String,
+        /// Whom to ask for DS records; without, the machine's own resolver
+        #[arg(long, value_name = "SERVER[#PORT]")]
+        dns: Option<String>,
     },
 }
 
@@ -135,50 +150,59 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, String> {
-    let wanted = Wanted::read(&arguments.file)?;
-    let connect = || {
-        let api = Api::new(&arguments.api, token(arguments.token_file.as_deref())?)?;
+    let read = || Wanted::read(&arguments.file);
+    let api = || Api::new(&arguments.api, token(arguments.token_file.as_deref())?);
+    let connect = |wanted: &Wanted| {
+        let api = api()?;
         Zone::find(&api, &wanted.zone).map(|zone| (api, zone))
     };
     match &arguments.command {
         Command::Plan { looking } => {
-            let (api, zone) = connect()?;
+            let wanted = read()?;
+            let (api, zone) = connect(&wanted)?;
             println!("{}", zone.line());
             let plan = Plan::of(&api, &zone, &wanted, &looking.how()?)?;
             println!("{plan}");
-            Ok(if plan.is_empty() { ExitCode::SUCCESS } else { DIFFERS.into() })
+            Ok(differs(!plan.is_empty()))
         }
         Command::Apply { looking, yes } => {
-            let (api, zone) = connect()?;
+            let wanted = read()?;
+            let (api, zone) = connect(&wanted)?;
             println!("{}", zone.line());
             let how = looking.how()?;
             let plan = Plan::of(&api, &zone, &wanted, &how)?;
             println!("{plan}");
-            if !plan.changes.is_empty() {
-                agree(&format!("Make {} change(s)?", plan.changes.len()), *yes)?;
-                plan.apply(&api)?;
-                // As it is now: what was taken may still not be kept.
-                let left = Plan::of(&api, &zone, &wanted, &how)?;
-                println!("{left}");
-                return Ok(if left.is_empty() { ExitCode::SUCCESS } else { DIFFERS.into() });
+            if plan.changes.is_empty() {
+                return Ok(differs(!plan.is_empty()));
             }
-            Ok(if plan.is_empty() { ExitCode::SUCCESS } else { DIFFERS.into() })
+            agree(&format!("Make {} change(s)?", plan.changes.len()), *yes)?;
+            plan.apply(&api)?;
+            // As it is now: what was taken may still not be kept.
+            let left = Plan::of(&api, &zone, &wanted, &how)?;
+            println!("{left}");
+            Ok(differs(!left.is_empty()))
         }
         Command::Export { folder } => {
-            let (api, zone) = connect()?;
+            let wanted = read()?;
+            let (api, zone) = connect(&wanted)?;
             export::export(&api, &zone, &wanted, folder).map(|()| ExitCode::SUCCESS)
         }
-        Command::Ca(ca) => ca.run(&wanted, connect),
+        Command::Ca(ca) => ca.run(&read()?, connect),
         Command::Certificate { csr } => {
+            let wanted = read()?;
             let section = "has no [origin_certificate], which says for which hosts";
-            let of =
-                wanted.origin_certificate.as_ref().ok_or_else(|| format!("{} {section}", arguments.file.display()))?;
-            let csr = file::content(csr)?;
-            let api = Api::new(&arguments.api, token(arguments.token_file.as_deref())?)?;
-            println!("{}", certificate::issue(&api, of, &csr)?.trim_end());
+            let of = wanted.origin_certificate.ok_or_else(|| format!("{} {section}", arguments.file.display()))?;
+            println!("{}", certificate::issue(&api()?, &of, &file::content(csr)?)?.trim_end());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Domains { inventory, bootstrap, dns } => {
+            Ok(differs(!domains::check(inventory, &Sources { bootstrap, dns: dns.as_deref() })?))
+        }
     }
+}
+
+fn differs(it_does: bool) -> ExitCode {
+    if it_does { DIFFERS.into() } else { ExitCode::SUCCESS }
 }
 
 impl Looking {
@@ -188,7 +212,11 @@ impl Looking {
 }
 
 impl Ca {
-    fn run(&self, wanted: &Wanted, connect: impl Fn() -> Result<(Api, Zone), String>) -> Result<ExitCode, String> {
+    fn run(
+        &self,
+        wanted: &Wanted,
+        connect: impl Fn(&Wanted) -> Result<(Api, Zone), String>,
+    ) -> Result<ExitCode, String> {
         let next = |folder: &Folder| {
             println!(
                 "{}: put it on the gateway as tls.client_ca, then `zonectl ca install`",
@@ -212,7 +240,7 @@ impl Ca {
             }
             Self::Install { folder, trusted } => {
                 let trusted = install::trusted(trusted)?;
-                let (api, zone) = connect()?;
+                let (api, zone) = connect(wanted)?;
                 install::install(&api, &zone, &Folder::new(folder), &trusted)?;
             }
         }

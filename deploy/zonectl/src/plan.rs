@@ -74,11 +74,8 @@ impl Plan {
     pub(crate) fn apply(&self, api: &Api) -> Result<(), String> {
         for (done, change) in self.changes.iter().enumerate() {
             api.call(&change.method, &change.path, change.body.as_ref()).map_err(|error| {
-                let left = self.changes.len() - done;
-                format!(
-                    "{change}\n{error}\n{done} of {} changes were made, {left} were not; `apply` again goes on here",
-                    self.changes.len()
-                )
+                let all = self.changes.len();
+                format!("{change}\n{error}\n{done} of {all} changes are made; `apply` again goes on here")
             })?;
             println!("{change}");
         }

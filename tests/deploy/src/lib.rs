@@ -3,6 +3,7 @@
 pub mod cloudflare;
 mod machine;
 mod programs;
+pub mod registry;
 
 pub use machine::{Machine, Outcome};
 pub use programs::{Needed, have, is_root};

@@ -3,10 +3,13 @@
 use std::fs;
 use std::process::Command;
 
+use deploy::{Needed, have};
+
 use crate::world::World;
 
 /// Runs openssl in the world's folder, and returns what it wrote.
 fn openssl(world: &World, arguments: &[&str]) -> (bool, String) {
+    have(&[Needed { program: "openssl", package: "openssl" }]);
     let output = Command::new("openssl").args(arguments).current_dir(&world.folder).output().expect("openssl is there");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     (output.status.success(), text)

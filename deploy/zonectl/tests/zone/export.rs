@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use deploy::{Needed, have};
+
 use crate::world::World;
 
 #[test]
@@ -25,12 +27,13 @@ fn an_export_is_the_same_zone_and_makes_another_one_like_it() {
     assert!(toml.contains("fail_closed = [\"staging.makenot.work/*\"]"), "{toml}");
 
     // BIND takes it.
+    have(&[Needed { program: "named-compilezone", package: "bind9-utils" }]);
     let checked = std::process::Command::new("named-compilezone")
         .args(["-i", "local", "-F", "text", "-o", "-", "makenot.work"])
         .arg(world.path("live/makenot.work.zone"))
         .env("PATH", "/usr/bin:/usr/sbin")
         .output();
-    let checked = checked.expect("named-compilezone is there: install bind9-utils");
+    let checked = checked.expect("named-compilezone can be run");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 
     // Another account, an empty zone.

@@ -1,5 +1,7 @@
 //! What is wrong with the files is said before anybody is asked.
 
+use deploy::{Needed, have};
+
 use crate::world::World;
 
 const TOML: &str = "deploy/cloudflare/zone.toml";
@@ -49,6 +51,7 @@ fn an_error_names_the_file_and_what_would_be_right() {
             "custom_domain = true\npattern = \"makenot.work\"",
             "wrangler.toml: makenot.work is a Custom Domain, which leaves no server to fail open to",
         ),
+        (TOML, "zone = \"makenot.work\"", "zone = \"example.org\"", "makenot.work is not in example.org"),
         (ZONE, "203.0.113.10", "203.0.113", "makenot.work.zone: line 15: A 203.0.113: is not an IPv4 address"),
     ] {
         let world = World::new();
@@ -59,16 +62,26 @@ fn an_error_names_the_file_and_what_would_be_right() {
     }
 }
 
+#[test]
+fn a_worker_of_another_zone_is_said() {
+    let world = World::new();
+    std::fs::write(world.path("zone.toml"), "zone = \"example.org\"\n[routes]\nwrangler = \"wrangler.toml\"\n")
+        .unwrap();
+    let said = world.has(1, &["--file", "zone.toml", "plan"]);
+    assert!(said.contains("wrangler.toml has no route whose zone_name is example.org"), "{said}");
+}
+
 /// Ours, and BIND's.
 #[test]
 fn the_zone_file_is_read_as_bind_reads_it() {
+    have(&[Needed { program: "named-compilezone", package: "bind9-utils" }]);
     let world = World::applied();
     let output = std::process::Command::new("named-compilezone")
         .args(["-i", "local", "-s", "full", "-F", "text", "-o", "-", "makenot.work"])
         .arg(world.path(ZONE))
         .env("PATH", "/usr/bin:/usr/sbin")
         .output()
-        .expect("named-compilezone is there: install bind9-utils");
+        .expect("named-compilezone can be run");
     let text = String::from_utf8(output.stdout).unwrap();
     let mut theirs: Vec<(String, String)> = text
         .lines()

@@ -2,6 +2,7 @@
 
 mod authority;
 mod changes;
+mod domains;
 mod export;
 mod faults;
 mod files;
