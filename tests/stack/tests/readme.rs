@@ -140,7 +140,9 @@ impl Reader {
                 assert!(rules.as_ref().is_some_and(|rules| rules.contains("filter ")));
                 bundle.with_rules(rules.as_deref(), &self.root.join("build/edge")).unwrap();
                 stack::toolchain::publish(Some(Path::new(demo::STATIC_DIR)), &self.root.join("build/assets")).unwrap();
-                assert!(toolchain.dry_run(&progress).unwrap().gzipped_kib > 10.0);
+                for environment in ["", "staging"] {
+                    assert!(toolchain.dry_run(environment, &progress).unwrap().gzipped_kib > 10.0, "{environment}");
+                }
             }
             _ => panic!("nobody knows how to try `{command}`: say so in {}", file!()),
         }

@@ -106,7 +106,8 @@ fn a_dry_run_shows_every_action_and_does_none() {
         "sudo dpkg --install /var/cache/origin/current.deb",
         "http://127.0.0.1:9180/readyz",
         "GET https://makenot.work/api/health",
-        "npx wrangler deploy",
+        "npx wrangler versions upload --env= --tag ",
+        "npx wrangler versions deploy --env= --version-tag ",
         "GET https://makenot.work/api/health",
     ] {
         let (_, after) =
@@ -114,7 +115,10 @@ fn a_dry_run_shows_every_action_and_does_none() {
         rest = after;
     }
     let (_, said) = release(&["--dry-run", "--worker", "--no-tests", "admin@vps.example"]);
-    assert!(!said.contains("dpkg") && !said.contains(".ci/run") && said.contains("npx wrangler deploy"), "{said}");
+    assert!(
+        !said.contains("dpkg") && !said.contains(".ci/run") && said.contains("npx wrangler versions deploy"),
+        "{said}"
+    );
     for wrong in [&[][..], &["--fast", "admin@vps.example"], &["a@b", "c@d"]] {
         let (code, said) = release(wrong);
         assert!(code == Some(2) && said.contains("release [--dry-run]"), "{said}");

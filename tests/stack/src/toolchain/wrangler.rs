@@ -57,11 +57,12 @@ pub struct DryRun {
 impl Toolchain {
     /// Runs `wrangler deploy --dry-run` on what [`Toolchain::build`] and [`publish`](super::publish) left in `build/`: everything that a
     /// deployment does before it uploads; it talks to nobody. Of wrangler.toml only the build command is left out, which in the midst of
-    /// `cargo test --workspace` would compile this package's dependencies once more, for other features.
+    /// `cargo test --workspace` would compile this package's dependencies once more, for other features. `environment` is one of the file's, or
+    /// empty for production.
     ///
     /// # Errors
     /// [`Error::Failed`] with wrangler's last lines.
-    pub fn dry_run(&self, progress: &Progress<'_>) -> Result<DryRun, Error> {
+    pub fn dry_run(&self, environment: &str, progress: &Progress<'_>) -> Result<DryRun, Error> {
         let what = "asking wrangler what it would upload";
         progress(&format!("worker   {what} …"));
         let config = self.root.join("build/wrangler.toml");
@@ -70,7 +71,7 @@ impl Toolchain {
         let wrangler = self.root.join("node_modules/.bin/wrangler");
         let mut command = Command::new(&wrangler);
         command
-            .args(["deploy", "--dry-run", "--env", "", "--config"])
+            .args(["deploy", "--dry-run", "--env", environment, "--config"])
             .arg(&config)
             .arg("--outdir")
             .arg(self.root.join("build/dry-run"))
