@@ -9,7 +9,7 @@ use crate::answer::send;
 use crate::own::{App, Own};
 use crate::site::{Site, client};
 
-cases![files_that_change_are_taken_over on Native, a_client_certificate_made_for_servers on Native];
+cases![files_that_change_are_taken_over on Native, a_client_certificate_made_for_servers on Native, the_zones_authority_is_rotated on Native];
 
 const NAME: &str = "direct.makenot.work";
 
@@ -96,4 +96,43 @@ async fn a_client_certificate_made_for_servers(site: &Site) {
     // And it is not the certificate alone that counts: this one is of another authority.
     assert!(own.tls_client(Some(&site.stack.credentials.client)).get(&url).send().await.is_err());
     send(own.admin("/readyz")).await;
+}
+
+/// As `zonectl ca` does it (docs/cloudflare.md): the file has the new authority and the old one, then only the new one.
+async fn the_zones_authority_is_rotated(site: &Site) {
+    let (before, after) =
+        (Authority::new("origin pulls").expect("made"), Authority::new("origin pulls").expect("made"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = folder.path().join("zone-ca.pem");
+    let put = |text: &str| {
+        let new = folder.path().join("new");
+        std::fs::write(&new, text).expect("a file");
+        std::fs::rename(new, &ca).expect("a file");
+    };
+    put(&before.pem);
+    let app = site.stack.addresses.app.trim_start_matches("http://");
+    let own =
+        Own::start_with_zone(site, &ca, &format!("[[site]]\nhosts = [\"*\"]\napp = \"{app}\"\ntrust = \"cloudflare\""));
+    let url = format!("https://makenot.work:{}/api/health", own.https().port());
+    // Without names, as Cloudflare's examples are.
+    let issue = |by: &Authority| by.issue(&[], ExtendedKeyUsagePurpose::ClientAuth).expect("issued");
+    let (old, new) = (issue(&before), issue(&after));
+    let served = async |pair| own.tls_client(Some(pair)).get(&url).send().await.is_ok();
+    assert!(served(&old).await && !served(&new).await);
+    put(&format!("{}{}", after.pem, before.pem));
+    let changed = Instant::now();
+    while !served(&new).await {
+        assert!(served(&old).await, "what the zone shows is trusted at every moment");
+        assert!(changed.elapsed() < Duration::from_secs(20), "never taken over");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(served(&old).await, "both are trusted");
+    put(&after.pem);
+    let changed = Instant::now();
+    while served(&old).await {
+        assert!(served(&new).await, "what the zone shows is trusted at every moment");
+        assert!(changed.elapsed() < Duration::from_secs(20), "never taken over");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(served(&new).await);
 }
