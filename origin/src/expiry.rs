@@ -71,10 +71,8 @@ pub(crate) async fn watch(identity: Arc<Identity>, gateway: Arc<Gateway>) {
             .take(MEASURED)
             .map(|expiry| Certificate { name: expiry.name.clone(), not_after: expiry.validity.not_after });
         gateway.metrics.set_certificates(measured.collect());
-        let first = all.first().filter(|expiry| expiry.source == Source::File);
-        let of_file = first.map(|expiry| (expiry.name.clone(), expiry.validity.not_after));
         let mut soon: Vec<Expiry> = all.into_iter().filter(|expiry| expiry.is_soon(now)).collect();
-        gateway.health.set_certificates(of_file, soon.iter().any(|expiry| expiry.source == Source::File));
+        gateway.health.set_certificates(soon.iter().any(|expiry| expiry.source == Source::File));
         if soon.is_empty() || said.is_some_and(|said| now.duration_since(said).is_ok_and(|since| since < DAY)) {
             continue;
         }

@@ -166,10 +166,11 @@ impl Host for Native {
         if exchange.target.path().starts_with(health::PAGE)
             && self.site().health != HealthOwner::App
             && matches!(incoming.parts.method, Method::GET | Method::HEAD)
-            && let Some(response) =
-                self.gateway().health.at(exchange.target.path(), self.site, &self.gateway().draining)
         {
-            return Ok(own(response));
+            let Gateway { health, draining, .. } = self.gateway();
+            if let Some(response) = health.at(exchange.target.path(), self.site, &incoming.authority, draining) {
+                return Ok(own(response));
+            }
         }
         if exchange.target.path() == health::PATH && self.site().health != HealthOwner::App {
             let asked = health::Asked { site: self.site, trusted: self.trusted, headers: &incoming.parts.headers };

@@ -71,7 +71,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cut = control.block_on(async {
         let (mut hangup, mut stop) = (signal(SignalKind::hangup())?, Stop::new()?);
-        let watched = gateway.health.watch(&gateway.draining);
+        let watched = gateway.health.watch(&gateway.draining, identity.as_ref());
         if let Some(identity) = &identity {
             tokio::spawn(Arc::clone(identity).watch());
             tokio::spawn(expiry::watch(Arc::clone(identity), Arc::clone(&gateway)));

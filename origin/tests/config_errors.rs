@@ -85,7 +85,11 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "probes that hold a secret",
-        "{http}{site}[probe.a]\nkind = \"postgres\"\ndatabase = \"host=/run user=a password={secret}\"\n[probe.b]\nkind = \"postgres\"\ndatabase = \"{secret}\"\n[probe.c]\nkind = \"http\"\nurl = \"https://a:{secret}@a.test/\"\n[probe.d]\nkind = \"postgres-lag\"\ndatabase = \"host=db.test user=a\"\n[probe.e]\nkind = \"monitor\"\nurl = \"http://a.test/\"\ntoken_file = \"DIR/none\"\n",
+        "{http}{site}[probe.a]\nkind = \"postgres\"\ndatabase = \"host=/run user=a password={secret}\"\n[probe.b]\nkind = \"postgres\"\ndatabase = \"{secret}\"\n[probe.c]\nkind = \"http\"\nurl = \"https://a:{secret}@a.test/\"\n[probe.d]\nkind = \"postgres-lag\"\ndatabase = \"user=a\"\n[probe.e]\nkind = \"monitor\"\nurl = \"http://a.test/\"\ntoken_file = \"DIR/none\"\n",
+    ),
+    (
+        "probes of databases over TLS, and without",
+        "{http}{site}[probe.a]\nkind = \"postgres\"\ndatabase = \"host=db.test user=a\"\ntls = false\n[probe.b]\nkind = \"postgres\"\ndatabase = \"host=/run user=a\"\ntls = true\n[probe.c]\nkind = \"postgres\"\ndatabase = \"host=localhost user=a\"\nca = \"DIR/none\"\n[probe.d]\nkind = \"postgres\"\ndatabase = \"host=localhost hostaddr=192.0.2.1 user=a\"\nca = \"DIR/none\"\n[probe.e]\nkind = \"postgres\"\ndatabase = \"host=/run,db.test user=a\"\n[probe.f]\nkind = \"postgres\"\ndatabase = \"host=db.test user=a sslmode=disable\"\n[probe.g]\nkind = \"memory\"\ntls = true\n",
     ),
     (
         "probes out of range",

@@ -12,7 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::Health;
-use super::page::fragment;
 use super::shown::Shown;
 use crate::drain::Drain;
 
@@ -51,7 +50,7 @@ impl Health {
             let now = signature_of(&shown);
             let event = if signature != Some(now) || sent.elapsed() >= OFTEN {
                 (signature, sent) = (Some(now), Instant::now());
-                event(&fragment(&shown))
+                event(shown.fragment())
             } else {
                 ": still there\n\n".to_owned()
             };

@@ -19,7 +19,7 @@ mod track;
 mod watching;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -39,6 +39,7 @@ use shown::{Shown, View};
 use crate::body::Body;
 use crate::config::{self, Bucket, Config, HealthOwner, HostPattern, Probe, Site, Storage, What};
 use crate::drain::Drain;
+use crate::listen::Identity;
 use crate::storage::{Store, Transport};
 
 /// Where the monitor asks.
@@ -112,8 +113,8 @@ struct State {
 /// What looks need besides their own probe.
 struct Around {
     buckets: BTreeMap<String, Result<Stores, String>>,
-    /// The certificate of a file that ends first.
-    soonest: Mutex<Option<(String, SystemTime)>>,
+    /// What holds the certificates, once something looks at them.
+    identity: OnceLock<Arc<Identity>>,
 }
 
 struct Stores {
@@ -132,7 +133,7 @@ impl Around {
             Ok(Stores { reader: Store::new(bucket, &transport), writer })
         };
         let buckets = buckets.iter().filter(|bucket| wanted(&bucket.role));
-        Self { buckets: buckets.map(|b| (b.role.clone(), stores(b))).collect(), soonest: Mutex::default() }
+        Self { buckets: buckets.map(|b| (b.role.clone(), stores(b))).collect(), identity: OnceLock::new() }
     }
 
     fn stores(&self, role: &str) -> Result<&Stores, String> {
@@ -144,15 +145,22 @@ impl Around {
     }
 
     fn certificates(&self) -> Result<Found, String> {
-        let Some((name, until)) = lock(&self.soonest).clone() else {
-            return Err("no certificate is known yet".to_owned());
+        let of_files = self.identity.get().map(|identity| identity.of_files()).unwrap_or_default();
+        let Some(first) = of_files.into_iter().min_by_key(|expiry| expiry.validity.not_after) else {
+            return Err("there is no certificate of a file".to_owned());
         };
+        let (name, until) = (first.name, first.validity.not_after);
         let now = SystemTime::now();
         let left =
             until.duration_since(now).map_or_else(|over| -over.duration().as_secs_f64(), |left| left.as_secs_f64());
         let days = left / 86_400.0;
         let when = humantime::format_rfc3339_seconds(until);
-        Ok(Found::figure(days, "days", format!("{name} ends at {when}, in {days:.1} days")))
+        let says = if days > 0.0 {
+            format!("{name} ends at {when}, in {days:.1} days")
+        } else {
+            format!("{name} ended at {when}, {:.1} days ago", -days)
+        };
+        Ok(Found::figure(days, "days", says))
     }
 }
 
@@ -198,13 +206,13 @@ impl Health {
         self.0.settings.is_some()
     }
 
-    /// The answer to what is asked below [`PAGE`]; `None` where that is the app's.
-    pub(crate) fn at(&self, path: &str, site: usize, draining: &Drain) -> Option<Response<Body>> {
+    /// The answer to what is asked below [`PAGE`] of this authority; `None` where that is the app's.
+    pub(crate) fn at(&self, path: &str, site: usize, authority: &str, draining: &Drain) -> Option<Response<Body>> {
         if !self.has_page() {
             return None;
         }
         if path == PAGE {
-            return self.page(site).map(|page| page.map(Body::full));
+            return self.page(site, authority).map(|page| page.map(Body::full));
         }
         if path != EVENTS {
             return None;
@@ -234,15 +242,12 @@ impl Health {
         of_app.and_then(Option::as_ref).is_none_or(|seen| seen.level != Level::Down)
     }
 
-    /// Says which certificate of a file ends first, and whether that is soon.
-    pub(crate) fn set_certificates(&self, soonest: Option<(String, SystemTime)>, soon: bool) {
-        lock(&self.0.around.soonest).clone_from(&soonest);
+    /// Says whether a certificate of a file ends soon.
+    pub(crate) fn set_certificates(&self, soon: bool) {
         let Some(n) = self.0.probes.iter().position(|watched| watched.told) else { return };
-        let seen = match self.0.around.certificates() {
-            Ok(found) if soonest.is_some() => found.told(if soon { Level::Degraded } else { Level::Operational }),
-            _ => return,
-        };
-        self.observed(n, seen);
+        if let Ok(found) = self.0.around.certificates() {
+            self.observed(n, found.told(if soon { Level::Degraded } else { Level::Operational }));
+        }
     }
 
     /// What each probe has seen, for metrics.

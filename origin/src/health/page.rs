@@ -16,6 +16,7 @@ use super::Health;
 use super::level::Level;
 use super::shown::{DAYS, Service as Seen, Shown};
 use super::timeline::{Incident as Happened, Shares};
+use crate::sites;
 
 const STYLE: &str = include_str!("../../templates/health.css");
 const SCRIPT: &str = include_str!("../../templates/health.js");
@@ -89,10 +90,10 @@ struct Incident {
 }
 
 impl Health {
-    /// The page for people; `None` where there is none.
-    pub(crate) fn page(&self, site: usize) -> Option<Response<Bytes>> {
+    /// The page for people, who have asked for this authority; `None` where there is none.
+    pub(crate) fn page(&self, site: usize, authority: &str) -> Option<Response<Bytes>> {
         let shown = self.shown(site).filter(|_| self.has_page())?;
-        let mut response = Response::new(Bytes::from(shown.page.get_or_init(|| page(&shown)).clone()));
+        let mut response = Response::new(Bytes::from(page(&shown, authority)));
         if shown.level == Level::Down {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }
@@ -117,16 +118,21 @@ fn policy() -> String {
     )
 }
 
-fn page(shown: &Shown) -> String {
-    let title = if shown.title.is_empty() { "this site" } else { &shown.title };
-    let status = fragment(shown);
-    let page =
-        Page { title, word: shown.level.as_str(), at: moment(shown.at), css: STYLE, script: SCRIPT, status: &status };
-    page.render().unwrap_or_default()
+/// A site of any host is called as it was asked for.
+fn page(shown: &Shown, authority: &str) -> String {
+    let title = if shown.title.is_empty() { sites::without_port(authority) } else { &shown.title };
+    let (word, at, status) = (shown.level.as_str(), moment(shown.at), shown.fragment());
+    Page { title, word, at, css: STYLE, script: SCRIPT, status }.render().unwrap_or_default()
 }
 
-/// The part that changes, as HTML.
-pub(super) fn fragment(shown: &Shown) -> String {
+impl Shown {
+    /// The part that changes, as HTML: made once for all who ask.
+    pub(super) fn fragment(&self) -> &str {
+        self.fragment.get_or_init(|| fragment(self))
+    }
+}
+
+fn fragment(shown: &Shown) -> String {
     let headline = match shown.level {
         Level::Operational => "Everything works",
         Level::Degraded => "It works, with limits",

@@ -22,7 +22,7 @@ const MONITOR: usize = 64 << 10;
 
 /// What the sites of one set of hosts show.
 pub(super) struct View {
-    /// The first host, as a title.
+    /// The first host, as a title; empty where the site is of any host.
     pub(super) title: String,
     /// The numbers of its probes.
     probes: Vec<usize>,
@@ -42,8 +42,8 @@ pub(super) struct Shown {
     pub(super) checks: Vec<Check>,
     /// The last look.
     pub(super) checked: u64,
-    /// The page, once somebody has asked for it.
-    pub(super) page: OnceLock<String>,
+    /// The page's changing part, once somebody has asked for it.
+    pub(super) fragment: OnceLock<String>,
 }
 
 /// A service, as people and the monitor call it.
@@ -155,7 +155,7 @@ impl Shown {
             monitored,
             checks,
             checked,
-            page: OnceLock::new(),
+            fragment: OnceLock::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The work in the background, on the control plane: a task for each probe, and one that keeps what they find.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinHandle;
@@ -7,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{All, Health, History, KEPT, Kept, Level, lock, look, seconds};
 use crate::drain::Drain;
+use crate::listen::Identity;
 
 /// How often what is found is kept, besides when something changes.
 const KEEP: Duration = Duration::from_secs(60);
@@ -15,7 +17,10 @@ const SOON: Duration = Duration::from_secs(2);
 
 impl Health {
     /// Looks at everything until the drain begins: then a successor does. What is returned ends once all is kept.
-    pub(crate) fn watch(&self, draining: &Drain) -> JoinHandle<()> {
+    pub(crate) fn watch(&self, draining: &Drain, identity: Option<&Arc<Identity>>) -> JoinHandle<()> {
+        if let Some(identity) = identity {
+            let _ = self.0.around.identity.set(Arc::clone(identity));
+        }
         for (n, watched) in self.0.probes.iter().enumerate().filter(|(_, watched)| !watched.told) {
             let (health, draining) = (self.clone(), draining.clone());
             let every = watched.probe.every;

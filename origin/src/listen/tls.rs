@@ -117,7 +117,12 @@ impl Identity {
     pub(crate) fn expiries(&self) -> Vec<Expiry> {
         let acme = self.acme.iter().flat_map(|acme| acme.validities());
         let acme = acme.map(|(name, validity)| Expiry { name, source: Source::Acme, validity });
-        self.certificates.expiries().into_iter().chain(acme).collect()
+        self.of_files().into_iter().chain(acme).collect()
+    }
+
+    /// Those of files that the configuration names.
+    pub(crate) fn of_files(&self) -> Vec<Expiry> {
+        self.certificates.expiries()
     }
 
     /// Certificates of creators' own domains, where a site has them.

@@ -23,6 +23,7 @@ pub(crate) struct Gateway {
     /// Its log, while nobody reads it.
     unread: Option<BufReader<ChildStdout>>,
     address: SocketAddr,
+    https: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     _folder: TempDir,
 }
@@ -31,13 +32,17 @@ impl Gateway {
     /// On one core, where `more` does not say otherwise, before `app`, which is a value of the configuration; `more` is put before
     /// the site.
     pub(crate) fn before(app: &str, more: &str) -> Self {
+        Self::by(Command::new(env!("CARGO_BIN_EXE_origin")), app, more)
+    }
+
+    /// The same, run by a command that ends with the program.
+    pub(crate) fn by(mut command: Command, app: &str, more: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let file = folder.path().join("origin.toml");
         let cores = if more.contains("listen.cores") { "" } else { "listen.cores = 1" };
         let text =
             format!("listen.http = [\"127.0.0.1:0\"]\n{cores}\n{more}\n[[site]]\nhosts = [\"*\"]\napp = {app}\n");
         std::fs::write(&file, text).expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_origin"));
         command.args(["serve", "--config"]).arg(&file);
         let mut gateway = Self::run(command, folder);
         gateway.read_log();
@@ -56,9 +61,12 @@ impl Gateway {
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok())
             .find(|line| line["message"] == "serving")
             .expect("it serves");
-        let address = |key: &str| serving[key].as_str()?.strip_prefix("http://")?.parse().ok();
-        let (address, admin) = (address("addresses").expect("an address"), address("admin"));
-        Self { child, log: Log::default(), unread: Some(log), address, admin, _folder: folder }
+        let at = |key: &str, scheme: &str| {
+            serving[key].as_str()?.split(' ').find_map(|address| address.strip_prefix(scheme))?.parse().ok()
+        };
+        let address = at("addresses", "http://").expect("an address");
+        let (https, admin) = (at("addresses", "https://"), at("admin", "http://"));
+        Self { child, log: Log::default(), unread: Some(log), address, https, admin, _folder: folder }
     }
 
     /// Reads its log from now on.
@@ -84,6 +92,21 @@ impl Gateway {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it takes clear text.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it takes TLS.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.https.expect("[tls]")
     }
 
     /// A connection to it.

@@ -125,14 +125,7 @@ fn what(name: &str, section: &ProbeSection, around: &Around<'_>, fault: &mut imp
                 Kind::PostgresArchive => Measure::Archive,
                 _ => Measure::Query(section.query.clone()),
             };
-            let database = database(name, section.database.as_deref()?, section.password_file.as_deref());
-            match database {
-                Ok(database) => What::Postgres { database, measure },
-                Err((key, what)) => {
-                    fault(key, what);
-                    return None;
-                }
-            }
+            What::Postgres { database: database(name, section, fault)?, measure }
         }
         Kind::Bucket => {
             let role = section.bucket.clone()?;

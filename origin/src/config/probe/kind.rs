@@ -86,9 +86,11 @@ impl Kind {
     pub(super) const fn keys(self) -> &'static [(&'static str, bool)] {
         match self {
             Self::App => &[("host", true), ("path", false), ("expect", false)],
-            Self::Postgres => &[("database", true), ("password_file", false), ("query", false)],
+            Self::Postgres => {
+                &[("database", true), ("tls", false), ("ca", false), ("password_file", false), ("query", false)]
+            }
             Self::PostgresLag | Self::PostgresConnections | Self::PostgresArchive => {
-                &[("database", true), ("password_file", false)]
+                &[("database", true), ("tls", false), ("ca", false), ("password_file", false)]
             }
             Self::Bucket => &[("bucket", true), ("canary", false)],
             Self::Http => &[("url", true), ("token_file", false), ("ca", false), ("expect", false)],

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::database::needs_tls;
 use super::kind::Kind;
 use crate::config::value::Span;
 use crate::config::written;
@@ -36,6 +37,7 @@ pub(in crate::config) struct ProbeSection {
     pub(super) ca: Option<PathBuf>,
     pub(super) component: Option<String>,
     pub(super) database: Option<String>,
+    pub(super) tls: Option<bool>,
     pub(super) password_file: Option<PathBuf>,
     pub(super) query: Option<String>,
     pub(super) bucket: Option<String>,
@@ -55,6 +57,7 @@ pub(super) fn own_keys(section: &ProbeSection, fault: &mut impl FnMut(&str, Stri
         ("ca", section.ca.is_some()),
         ("component", section.component.is_some()),
         ("database", section.database.is_some()),
+        ("tls", section.tls.is_some()),
         ("password_file", section.password_file.is_some()),
         ("query", section.query.is_some()),
         ("bucket", section.bucket.is_some()),
@@ -85,4 +88,7 @@ pub(in crate::config) fn fill_in(section: &mut Table, name: &str) {
     written::default(section, "vital", defaults.vital);
     written::default(section, "degraded", defaults.degraded.unwrap_or("never"));
     written::default(section, "down", defaults.down.unwrap_or("never"));
+    if let Some(far) = section.get("database").and_then(Value::as_str).map(needs_tls) {
+        written::default(section, "tls", far);
+    }
 }

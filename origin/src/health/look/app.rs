@@ -1,7 +1,7 @@
 //! The app: whether one of its upstreams accepts connections and, where a path is asked for, answers as it should.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::{http1, http2};
@@ -93,6 +93,10 @@ where
         }
     };
     let (parts, body) = response.into_parts();
+    // What has no end has answered with its head.
+    if parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+        return Ok(Some(Response::from_parts(parts, Bytes::new())));
+    }
     Ok(Some(Response::from_parts(parts, Limited::new(body, LARGEST).collect().await?.to_bytes())))
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Empty;
 use serde_json::Value;
 
+use super::cause::innermost;
 use super::{Found, More, plain};
 use crate::config::Url;
 use crate::health::level::Level;
@@ -29,16 +30,7 @@ async fn ask(url: &Url) -> Result<Response<Bytes>, String> {
     if let Some(bearer) = &url.bearer {
         headers.insert(AUTHORIZATION, bearer.clone());
     }
-    client.send(request).await.map_err(|error| plain(&innermost(&*error)))
-}
-
-/// The cause that no other is behind. It names no URL.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
+    client.send(request).await.map_err(|error| innermost(&*error))
 }
 
 pub(super) async fn look(url: &Url, expect: Option<u16>) -> Result<Found, String> {

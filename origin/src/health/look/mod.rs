@@ -1,11 +1,13 @@
 //! One look at something: how it went, in a level, a figure and a sentence for the operator.
 
 mod app;
+mod cause;
 mod http;
 mod machine;
 mod postgres;
 mod report;
 mod store;
+mod tls;
 
 use std::time::{Duration, Instant};
 
