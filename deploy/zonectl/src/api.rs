@@ -19,8 +19,10 @@ const WITHIN: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(330);
 /// How long where it does not say.
 const A_WHILE: Duration = Duration::from_secs(10);
-/// Items on a page. It has none larger for every list.
+/// Items on a page of records.
 const PAGE: usize = 100;
+/// Who asks.
+pub(crate) const AGENT: &str = concat!("zonectl/", env!("CARGO_PKG_VERSION"));
 
 /// A token, which never shows.
 pub(crate) struct Token(HeaderValue);
@@ -82,7 +84,8 @@ impl Api {
         if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
             return Err(format!("--api {base}: the token is sent there, so it must be an https URL"));
         }
-        let client = Client::builder().timeout(WITHIN).redirect(reqwest::redirect::Policy::none()).build();
+        let client =
+            Client::builder().user_agent(AGENT).timeout(WITHIN).redirect(reqwest::redirect::Policy::none()).build();
         let client = client.map_err(|e| format!("no client for HTTPS: {e}"))?;
         Ok(Self { client, base: base.trim_end_matches('/').to_owned(), token, waited: Cell::default() })
     }
@@ -92,19 +95,24 @@ impl Api {
         self.call(&Method::GET, path, None)
     }
 
+    /// Asks for a list that comes whole.
+    pub(crate) fn whole(&self, path: &str) -> Result<Vec<Value>, ApiError> {
+        match self.get(path)? {
+            Value::Array(items) => Ok(items),
+            _ => Err(ApiError::Odd(Method::GET, path.to_owned(), "there is no list".to_owned())),
+        }
+    }
+
     /// Asks for all of a list, page by page.
-    pub(crate) fn list(&self, path: &str) -> Result<Vec<Value>, ApiError> {
+    pub(crate) fn paged(&self, path: &str) -> Result<Vec<Value>, ApiError> {
         let mut all = Vec::new();
-        let sign = if path.contains('?') { '&' } else { '?' };
         for page in 1.. {
-            let mut envelope =
-                self.envelope(&Method::GET, &format!("{path}{sign}per_page={PAGE}&page={page}"), None)?;
+            let mut envelope = self.envelope(&Method::GET, &format!("{path}?per_page={PAGE}&page={page}"), None)?;
             let Value::Array(items) = envelope["result"].take() else {
                 return Err(ApiError::Odd(Method::GET, path.to_owned(), "there is no list".to_owned()));
             };
             let none = items.is_empty();
             all.extend(items);
-            // Lists that come whole say nothing of pages.
             let pages = envelope["result_info"]["total_pages"].as_u64().unwrap_or(1);
             if none || page >= pages {
                 break;

@@ -11,6 +11,7 @@ use reqwest::redirect;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::AGENT;
 use crate::file::content;
 use crate::record::plain;
 
@@ -61,7 +62,7 @@ struct Registration {
 pub(crate) fn check(inventory: &Path, sources: &Sources<'_>) -> Result<bool, String> {
     let text = content(inventory)?;
     let wanted: Inventory = toml::from_str(&text).map_err(|e| format!("{}: {e}", inventory.display()))?;
-    let client = Client::builder().timeout(WITHIN).redirect(redirect::Policy::limited(3)).build();
+    let client = Client::builder().user_agent(AGENT).timeout(WITHIN).redirect(redirect::Policy::limited(3)).build();
     let client = client.map_err(|e| format!("no client for HTTPS: {e}"))?;
     let list = get(&client, sources.bootstrap)?;
     let mut good = true;

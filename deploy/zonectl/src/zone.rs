@@ -18,7 +18,7 @@ pub(crate) struct Zone {
 impl Zone {
     /// Asks for it. The error says what to do where there is none.
     pub(crate) fn find(api: &Api, name: &str) -> Result<Self, String> {
-        let all = api.list(&format!("/zones?name={name}")).map_err(|e| e.to_string())?;
+        let all = api.whole(&format!("/zones?name={name}")).map_err(|e| e.to_string())?;
         let Some(found) = all.iter().find(|zone| zone["name"] == name) else {
             return Err(format!(
                 "there is no zone {name} that this token can see: add it in the dashboard (\"Add a domain\", the free plan), or give the token \"Zone: Read\" for it"

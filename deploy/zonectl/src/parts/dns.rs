@@ -17,7 +17,7 @@ struct Live {
 /// The zone's records, without the NS that it has by itself.
 fn live(api: &Api, zone: &Zone) -> Result<Vec<Live>, String> {
     let mut all = Vec::new();
-    for found in api.list(&zone.path("dns_records")).map_err(|e| e.to_string())? {
+    for found in api.paged(&zone.path("dns_records")).map_err(|e| e.to_string())? {
         let record = Record::from_api(&found)?;
         let id = found["id"].as_str().unwrap_or_default().to_owned();
         if !(record.name == zone.name && record.data.kind() == "NS") {
@@ -52,7 +52,13 @@ pub(crate) fn survey(api: &Api, zone: &Zone, wanted: &Wanted, how: &How, plan: &
     }
     let mut adds = Vec::new();
     for record in left {
-        match live.iter().position(|live| takes_place(record, live)).map(|at| live.swap_remove(at)) {
+        // The same mail server with another priority is the same record.
+        let same_target = |live: &Live| match (&record.data, &live.record.data) {
+            (Data::Mx { target, .. }, Data::Mx { target: its, .. }) => record.name == live.record.name && target == its,
+            _ => false,
+        };
+        let found = live.iter().position(same_target);
+        match found.or_else(|| live.iter().position(|live| takes_place(record, live))).map(|at| live.swap_remove(at)) {
             Some(found) => alters.push(alter(&found, record)),
             None => adds.push(record),
         }

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The zone's own certificates, the newest last: that one is shown, of those that are active.
 pub(crate) fn certificates(api: &Api, zone: &Zone) -> Result<Vec<Value>, String> {
-    let mut all = api.list(&zone.path("origin_tls_client_auth")).map_err(|e| e.to_string())?;
+    let mut all = api.whole(&zone.path("origin_tls_client_auth")).map_err(|e| e.to_string())?;
     // RFC 3339 in UTC sorts as text.
     all.sort_by_key(|it| it["uploaded_on"].as_str().unwrap_or_default().to_owned());
     Ok(all)

@@ -16,7 +16,7 @@ pub(crate) struct Live {
 }
 
 pub(crate) fn live(api: &Api, zone: &Zone) -> Result<Vec<Live>, String> {
-    let all = api.list(&zone.path("workers/routes")).map_err(|e| e.to_string())?;
+    let all = api.whole(&zone.path("workers/routes")).map_err(|e| e.to_string())?;
     let read = |route: &Value| Live {
         id: route["id"].as_str().unwrap_or_default().to_owned(),
         route: Route {

@@ -176,3 +176,22 @@ fn what_has_no_section_is_not_looked_at() {
     let paths: Vec<_> = std::mem::take(&mut world.cloudflare.zone().asked).into_iter().map(|it| it.path).collect();
     assert!(paths.iter().all(|path| path.starts_with("/zones?") || path.ends_with("/settings/ssl")), "{paths:?}");
 }
+
+#[test]
+fn mail_servers_that_change_places_stay_two() {
+    let world = World::applied();
+    world.edit("deploy/zone/makenot.work.zone", "MX\t10 in1", "MX\t30 in1");
+    world.edit("deploy/zone/makenot.work.zone", "MX\t20 in2", "MX\t10 in2");
+    world.has(0, &["apply", "--yes"]);
+    let asked = world.cloudflare.writes();
+    assert!(asked.len() == 2 && asked.iter().all(|it| it.method == "PATCH"), "{asked:?}");
+    let zone = world.cloudflare.zone();
+    let mut servers: Vec<_> = zone
+        .records
+        .iter()
+        .filter(|it| it["type"] == "MX")
+        .map(|it| (it["priority"].as_u64().unwrap(), it["content"].as_str().unwrap()))
+        .collect();
+    servers.sort_unstable();
+    assert_eq!(servers, [(10, "in2-smtp.messagingengine.com"), (30, "in1-smtp.messagingengine.com")]);
+}

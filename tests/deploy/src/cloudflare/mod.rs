@@ -213,9 +213,12 @@ impl Zone {
 
         if path == "/zones" && method == "GET" {
             needs("Zone")?;
-            let all: Vec<Value> =
-                if query.get("name").is_none_or(|name| *name == self.name) { vec![self.shown()] } else { Vec::new() };
-            return answer::page(&all, &query);
+            // Fewer on a page than other lists.
+            if query.get("per_page").is_some_and(|size| size.parse::<u32>().is_ok_and(|size| size > 50)) {
+                return Err(refuse(400, 1105, "Invalid pagination parameters"));
+            }
+            let meant = query.get("name").is_none_or(|name| *name == self.name);
+            return answer::page(&if meant { vec![self.shown()] } else { Vec::new() }, &query);
         }
         if path == "/certificates" && method == "POST" {
             needs("SSL and Certificates")?;
@@ -226,6 +229,10 @@ impl Zone {
             return Err(refuse(404, 7003, "Could not route to that, perhaps your object identifier is invalid?"));
         };
         let parts: Vec<&str> = below.split('/').collect();
+        // Of these only records come in pages.
+        if !query.is_empty() && parts[0] != "dns_records" {
+            return Err(refuse(400, 7001, "Unknown query parameters"));
+        }
         match (method, &parts[..]) {
             (_, ["dns_records", rest @ ..]) => {
                 needs("DNS").and_then(|()| dns::answer(self, method, rest, &json, &query))
