@@ -167,3 +167,40 @@ fn a_setting_that_is_none_or_not_to_be_had_is_said() {
     let said = world.has(1, &["--file", "zone.toml", "plan"]);
     assert!(said.contains("there is no zone example.org that this token can see: add it in the dashboard"), "{said}");
 }
+
+#[test]
+fn a_zone_that_waits_for_its_registrar_says_whom_it_is_to_name() {
+    let world = World::new();
+    world.cloudflare.zone().status = "pending";
+    let said = world.has(2, &["plan"]);
+    assert!(
+        said.contains("plan free, pending: the registrar is to name amy.ns.example and bob.ns.example\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_api_that_does_not_answer_or_is_another_is_said() {
+    let world = World::new();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let said = world.at(&format!("http://{address}"), &["plan"]);
+    assert!(
+        said.code == 1
+            && said.text.contains("GET /zones?name=makenot.work: no answer: ")
+            && said.text.contains("Connection refused"),
+        "{}",
+        said.text
+    );
+    // A server of something else.
+    let other = deploy::registry::Registry::start("makenot.work", false);
+    let said = world.at(other.bootstrap().trim_end_matches("/dns.json"), &["plan"]);
+    assert!(said.code == 1 && said.text.contains("Cloudflare says 404: it does not say why"), "{}", said.text);
+    let said = world.at("http://api.example/v4", &["plan"]);
+    assert!(
+        said.code == 1 && said.text.contains("the token is sent there, so it must be an https URL"),
+        "{}",
+        said.text
+    );
+}

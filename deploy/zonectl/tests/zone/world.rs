@@ -68,13 +68,17 @@ impl World {
     }
 
     pub(crate) fn run_as(&self, token: Option<&str>, arguments: &[&str]) -> Said {
+        self.run_at(&self.cloudflare.url(), token, arguments)
+    }
+
+    /// With the API elsewhere.
+    pub(crate) fn at(&self, api: &str, arguments: &[&str]) -> Said {
+        self.run_at(api, Some(TOKEN), arguments)
+    }
+
+    fn run_at(&self, api: &str, token: Option<&str>, arguments: &[&str]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zonectl"));
-        command
-            .args(["--api", &self.cloudflare.url()])
-            .args(arguments)
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .env_clear();
+        command.args(["--api", api]).args(arguments).current_dir(&self.folder).stdin(Stdio::null()).env_clear();
         if let Some(token) = token {
             command.env("CLOUDFLARE_API_TOKEN", token);
         }

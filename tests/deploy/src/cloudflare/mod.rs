@@ -71,6 +71,8 @@ pub struct Zone {
     pub name: String,
     /// Its id.
     pub id: String,
+    /// `active`, or `pending` until the registrar names its name servers.
+    pub status: &'static str,
     /// Tokens, with what they may. `*` is everything.
     pub tokens: BTreeMap<String, Vec<&'static str>>,
     /// Records in the API's form.
@@ -140,6 +142,7 @@ impl Zone {
         Self {
             name: name.to_owned(),
             id: "023e105f4ecef8ad9ca31a8372d0c353".to_owned(),
+            status: "active",
             tokens: BTreeMap::from([(TOKEN.to_owned(), vec!["*"])]),
             records: Vec::new(),
             settings: documents::settings(),
@@ -263,7 +266,7 @@ impl Zone {
 
     fn shown(&self) -> Value {
         json!({
-            "id": self.id, "name": self.name, "status": "active", "plan": { "legacy_id": "free" },
+            "id": self.id, "name": self.name, "status": self.status, "plan": { "legacy_id": "free" },
             "name_servers": ["amy.ns.example", "bob.ns.example"],
         })
     }
