@@ -65,7 +65,7 @@ pub(crate) fn check(inventory: &Path, sources: &Sources<'_>) -> Result<bool, Str
     let client = Client::builder().user_agent(AGENT).timeout(WITHIN).redirect(redirect::Policy::limited(3)).build();
     let client = client.map_err(|e| format!("no client for HTTPS: {e}"))?;
     let list = get(&client, sources.bootstrap)?;
-    let mut good = true;
+    let mut all = Vec::new();
     for domain in &wanted.domains {
         let server = server(&list, &domain.name)
             .ok_or_else(|| format!("{}: {} names no server for it", domain.name, sources.bootstrap))?;
@@ -75,18 +75,16 @@ pub(crate) fn check(inventory: &Path, sources: &Sources<'_>) -> Result<bool, Str
         println!("{}", found.line(&domain.name));
         for difference in found.differences(domain, delegated, wanted.warn_days) {
             println!("! {:<14} {difference}", domain.name);
-            good = false;
+            all.push(format!("{} {difference}", domain.name));
         }
     }
-    println!(
-        "{}",
-        if good {
-            "every registration is as the inventory wants it"
-        } else {
-            "not every registration is as the inventory wants it"
-        }
-    );
-    Ok(good)
+    // The last line is what a report shows.
+    if all.is_empty() {
+        println!("every registration is as the inventory wants it");
+    } else {
+        println!("{}", all.join("; "));
+    }
+    Ok(all.is_empty())
 }
 
 impl Registration {

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use deploy::registry::Registry;
+use deploy::{Needed, have};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -103,6 +104,34 @@ fn a_registration_is_compared_with_the_inventory() {
     fs::write(&inventory, text.replace("locked", "lock")).unwrap();
     let (code, said) = world.check();
     assert!(code == 1 && said.contains("unknown field `lock`"), "{said}");
+}
+
+/// By deploy/backups/reported, whose reports the gateway's probes of kind `report` read.
+#[test]
+fn it_can_be_reported_to_the_health_page() {
+    have(&[Needed { program: "jq", package: "jq" }]);
+    let world = World::new(true);
+    let report = |answer: Value| -> Value {
+        world.registry.says(answer);
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../backups/reported"));
+        command.args(["domains", "172800", env!("CARGO_BIN_EXE_zonectl"), "domains", "--inventory", "domains.toml"]);
+        command.args(["--bootstrap", &world.registry.bootstrap(), "--dns", &world.registry.dns_address]);
+        let output = command.current_dir(&world.folder).env("REPORTS", world.folder.path()).output().unwrap();
+        let file = world.folder.path().join("domains.json");
+        let text =
+            fs::read_to_string(&file).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
+        serde_json::from_str(&text).unwrap()
+    };
+    let good_one = report(good(300));
+    assert_eq!(
+        (&good_one["check"], &good_one["ok"], &good_one["good_for_seconds"]),
+        (&"domains".into(), &true.into(), &172_800.into())
+    );
+    let mut open = good(300);
+    open["status"] = json!(["active"]);
+    let bad = report(open);
+    assert_eq!(bad["ok"], false);
+    assert_eq!(bad["detail"], "makenot.work is not locked: it may be transferred away. Lock it at the registrar");
 }
 
 #[test]
