@@ -6,6 +6,8 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub const TRACEPARENT: &str = "traceparent";
 /// What the edge knows about the request, signed ([`crate::facts`]).
 pub const EDGE_FACTS: &str = "edge-facts";
+/// What an isolate of the edge has counted ([`crate::counts`]), on its exchanges.
+pub const EDGE_COUNTS: &str = "edge-counts";
 /// RFC 9421 4.2.
 pub const SIGNATURE: &str = "signature";
 /// RFC 9421 4.1.
@@ -41,6 +43,7 @@ pub const FROM_CLIENT_NEVER: &[&str] = &[
     // Ours.
     REQUEST_ID,
     EDGE_FACTS,
+    EDGE_COUNTS,
     SIGNATURE,
     SIGNATURE_INPUT,
     GATEWAY,

@@ -31,6 +31,7 @@
 pub mod accept;
 pub mod clearance;
 pub mod client;
+pub mod counts;
 pub mod facts;
 pub mod header;
 mod hex;

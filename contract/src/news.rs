@@ -1,6 +1,7 @@
 //! What an edge asks of the gateway for itself: the purges that it does not know.
 //!
-//! `GET /.edge/exchange?after=SEQUENCE`, signed like any request of the edge's, has this answer, in lines that end with a line feed:
+//! `GET /.edge/exchange?after=SEQUENCE`, signed like any request of the edge's, carries what the edge has counted ([`crate::counts`]) and has this
+//! answer, in lines that end with a line feed:
 //!
 //! ```text
 //! edge-exchange 1 1795000000125 3

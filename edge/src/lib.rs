@@ -17,6 +17,7 @@ pub mod answer;
 pub mod assets;
 pub mod challenge;
 mod complete;
+pub mod counts;
 pub mod exchange;
 pub mod fetch;
 pub mod filter;

@@ -92,23 +92,28 @@ fn carry(verdict: &Verdict, exchange: &mut Exchange) {
 }
 
 /// The answer to a request that the rules do not let pass; `None` for one that they do.
-pub fn stopped<H: Host>(host: &H, exchange: &Exchange, outcome: &Outcome) -> Option<Answer<H::Fields, H::Body>> {
-    let (status, reply) = match outcome {
+pub fn stopped<H: Host>(host: &H, exchange: &Exchange, outcome: &Outcome) -> Option<Answered<H>> {
+    let blocked = |block: &Block| (block.problem, block.status, page::blocked(block, exchange.id, exchange.json));
+    let (problem, status, reply) = match outcome {
         Outcome::Pass => return None,
-        Outcome::Block(block) => (block.status, page::blocked(block, exchange.id, exchange.json)),
+        Outcome::Block(block) => blocked(block),
         Outcome::Challenge(block) => match host.gate() {
             Some(gate) => {
                 let problem = Problem::ChallengeRequired;
                 let challenge = Block { problem, status: problem.status(), ..Block::clone(block) };
                 let to = exchange.target.as_str();
                 let json = exchange.json;
-                (challenge.status, page::challenge(problem, Some(&challenge), gate.site_key, to, exchange.id, json))
+                let page = page::challenge(problem, Some(&challenge), gate.site_key, to, exchange.id, json);
+                (problem, challenge.status, page)
             }
-            None => (block.status, page::blocked(block, exchange.id, exchange.json)),
+            None => blocked(block),
         },
-        Outcome::Redirect(to) => return Some(redirected(host, 302, to, exchange.id)),
+        Outcome::Redirect(to) => {
+            let answer = redirected(host, 302, to, exchange.id);
+            return Some(Answered { answer, phase: None, problem: None });
+        }
     };
-    Some(reply_with(host, status, reply, exchange.id))
+    Some(Answered { answer: reply_with(host, status, reply, exchange.id), phase: None, problem: Some(problem) })
 }
 
 fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -> Result<Exchange, Refused> {

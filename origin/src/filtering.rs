@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use contract::Problem;
 use edge::exchange::Refused;
-use edge::filter::Outcome;
 use edge::filter::ruleset::LONGEST_FORM;
 use edge::{Answer, Exchange, Host as _, challenge, pipeline};
 use http_body_util::{BodyExt as _, Limited};
@@ -65,15 +64,9 @@ pub(crate) async fn judge(
     });
     record.filter = verdict.hits;
     match pipeline::stopped(native, exchange, &verdict.outcome) {
-        Some(answer) => {
-            match &verdict.outcome {
-                Outcome::Challenge(_) if native.gate().is_some() => {
-                    record.reason = Problem::ChallengeRequired.as_str();
-                }
-                Outcome::Block(block) | Outcome::Challenge(block) => record.reason = block.problem.as_str(),
-                Outcome::Pass | Outcome::Redirect(_) => {}
-            }
-            Err(answer)
+        Some(stopped) => {
+            record.reason = stopped.problem.map_or("", Problem::as_str);
+            Err(stopped.answer)
         }
         None => Ok(body),
     }

@@ -203,7 +203,7 @@ async fn answer(
     record: &mut Record,
 ) -> edge::Answer<HeaderFields, Body> {
     if native.trusted == Trusted::EdgeSigned && exchange.target.path() == news::PATH {
-        return news(native, exchange);
+        return news(native, exchange, &incoming);
     }
     let gateway = &native.core.gateway;
     let counted = gateway.rates.check(&Asked {
@@ -257,8 +257,12 @@ async fn answer(
     answer
 }
 
-/// What the edge asks for itself.
-fn news(native: &Native, exchange: &Exchange) -> edge::Answer<HeaderFields, Body> {
+/// What the edge asks for itself; what it has counted comes with it.
+fn news(native: &Native, exchange: &Exchange, incoming: &Incoming) -> edge::Answer<HeaderFields, Body> {
+    if let Some(counts) = cache::Fields::single(incoming, header::EDGE_COUNTS) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        native.core.gateway.metrics.isolates.take(counts, now);
+    }
     let text = native.core.gateway.orders.news(news::after(exchange.target.query())).to_string();
     let mut headers = HeaderMap::new();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -94,9 +94,13 @@ export async function read_text(body, limit) {
   return (await whole(body, limit))?.text() ?? null;
 }
 
+export function sleep(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
 // Ends with the promise, or before it.
 export function at_most(promise, milliseconds) {
-  return Promise.race([promise, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
+  return Promise.race([promise, sleep(milliseconds)]);
 }
 
 // `body` is a Response whose body goes on, or text. Redirecting statuses and 101 keep what only the runtime can make.

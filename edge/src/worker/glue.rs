@@ -33,6 +33,7 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
     pub(super) async fn read_text(body: &JsValue, limit: u32) -> Result<JsValue, JsValue>;
+    pub(super) fn sleep(milliseconds: u32) -> Promise;
     pub(super) fn at_most(promise: &Promise, milliseconds: u32) -> Promise;
     pub(super) fn respond(body: &JsValue, status: u16, packed: &str, log: String) -> web_sys::Response;
     pub(super) fn pass_on(response: &web_sys::Response, removed: &str, added: &str, log: String) -> web_sys::Response;

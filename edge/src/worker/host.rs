@@ -21,6 +21,7 @@ use worker::web_sys;
 use super::glue;
 use super::lines::{Lines, add};
 use crate::challenge::{self, Gate, Said};
+use crate::counts::{self, Counting, Counts, Kind};
 use crate::following::{Following, Hearing};
 use crate::{Answer, Conditions, Errand, Exchange, Fetched, Head, Host, Standing, Visitor, fetch, onward};
 
@@ -183,6 +184,31 @@ impl Store for Runtime {
 thread_local! {
     /// What this isolate knows of what was ordered.
     static FOLLOWING: RefCell<Following> = RefCell::default();
+    /// What it has counted.
+    static COUNTING: RefCell<Counting> = RefCell::default();
+}
+
+/// Counts, and sees to it that the counts are carried to the gateway in time: by an exchange that there is anyway, or by one for them, in the name
+/// of `exchange`.
+pub(super) fn count(runtime: &Runtime, exchange: Option<&Arc<Exchange>>, what: impl FnOnce(&mut Counts)) {
+    COUNTING.with_borrow_mut(|counting| {
+        let Some(exchange) = exchange else { return counting.only_count(what) };
+        let Some(number) = counting.count(runtime.now().as_millis(), what) else { return };
+        let (runtime, exchange) = (runtime.clone(), Arc::clone(exchange));
+        let context = runtime.context.clone();
+        let carried = future_to_promise(async move {
+            let _ = JsFuture::from(glue::sleep(counts::WAIT)).await;
+            // What had been sent before and got no answer goes first.
+            while COUNTING.with_borrow_mut(|counting| counting.waits(number)) {
+                let _ = JsFuture::from(runtime.ask(&exchange)).await;
+                if !COUNTING.with_borrow(Counting::is_answered) {
+                    break;
+                }
+            }
+            Ok(JsValue::UNDEFINED)
+        });
+        glue::wait_until(&context, &carried);
+    });
 }
 
 impl Runtime {
@@ -195,12 +221,20 @@ impl Runtime {
         // A request of our own, in the name of the visitor for whom we ask.
         let facts = EdgeFacts { id: RequestId::from_random(super::random()), ..exchange.facts() };
         self.sign(&mut packed, &exchange.authority, &facts, "GET", news::PATH, Some(&query));
+        let batch = COUNTING.with_borrow_mut(|counting| counting.batch(drawn()));
+        let number = batch.map(|(batch, number)| {
+            add(&mut packed, header::EDGE_COUNTS, &batch);
+            number
+        });
         let scheme = if exchange.secure { "https" } else { "http" };
         let url = format!("{scheme}://{}{}?{query}", exchange.authority, news::PATH);
         let runtime = self.clone();
         let asked = future_to_promise(async move {
             let said = glue::ask(&url, &packed, ASKING).await.ok().and_then(|text| text.as_string());
             let news = said.as_deref().and_then(News::parse);
+            if let (Some(_), Some(number)) = (&news, number) {
+                COUNTING.with_borrow_mut(|counting| counting.carried(number));
+            }
             FOLLOWING.with_borrow_mut(|following| match news {
                 Some(news) => following.learn(&news, left),
                 None => following.failed(runtime.now().as_millis()),
@@ -241,6 +275,11 @@ impl Runtime {
         }
         Some(packed)
     }
+}
+
+/// A number by which the gateway tells isolates apart.
+fn drawn() -> u64 {
+    u64::from_be_bytes(super::random().first_chunk().copied().unwrap_or_default())
 }
 
 /// The store's name for a key. No client's request is looked up under another, so it can't be reached from outside.
@@ -419,19 +458,25 @@ impl Host for Runtime {
         // Monitors and senders of webhooks are no visitors.
         let free = path == contract::HEALTH || self.is_for_programs(path);
         let limiter = if free { &JsValue::UNDEFINED } else { &self.limiter };
+        let failed = |problem: Problem| {
+            COUNTING.with_borrow_mut(|counting| {
+                counting.only_count(|counts| counts.add(Kind::Gateway, problem.as_str()));
+            });
+            problem
+        };
         let came = glue::forward(limiter, &client, &request.method, &upload, &url, &packed, patience)
             .await
-            .map_err(|_| Problem::GatewayUnreachable)?;
+            .map_err(|_| failed(Problem::GatewayUnreachable))?;
         let response: web_sys::Response = came.dyn_into().map_err(|status: JsValue| match status.as_f64() {
             Some(429.0) => Problem::RateLimited,
-            Some(504.0) => Problem::GatewayTimeout,
-            _ => Problem::GatewayUnreachable,
+            Some(504.0) => failed(Problem::GatewayTimeout),
+            _ => failed(Problem::GatewayUnreachable),
         })?;
         let status = response.status();
         let head = glue::response_head(&response);
         let mut fields = Lines::unpack(head, 0);
         if let Some(problem) = onward::never_arrived(status, cache::Fields::has(&fields, header::GATEWAY)) {
-            return Err(problem);
+            return Err(failed(problem));
         }
         crate::FieldsMut::remove(&mut fields, header::GATEWAY);
         let sequence =

@@ -16,8 +16,10 @@ use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, web_sys};
 
 use crate::challenge::{self, Terms};
+use crate::counts::{Kind, More};
 use crate::filter::{Hit, Outcome, Ruleset, Verdict};
 use crate::headers::Headers;
+use crate::pipeline::Answered;
 use crate::{Exchange, FieldsMut as _, Head as _, Host as _, pipeline};
 
 /// Bytes of path and query: what the gateway allows by default.
@@ -42,7 +44,7 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     let clearance = request.take_clearance();
     let started = runtime.now();
     let (method, secure): (Box<str>, bool) = (request.method().into(), request.secure());
-    let (mut answer, phase, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
+    let (answered, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
         Ok(mut exchange) => {
             pipeline::clear(&runtime, &mut exchange, clearance.as_deref());
             let closed = pipeline::come_back_later(&runtime, &exchange).await;
@@ -56,35 +58,39 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
                 runtime.hear(&exchange).await;
                 verdict = judge(&mut exchange);
             }
-            let said = Said {
-                id: exchange.id.to_string(),
-                path: exchange.target.path().to_owned(),
-                filter: verdict.hits.last().cloned(),
-            };
-            match closed
-                .map(|closed| closed.answer)
-                .or_else(|| pipeline::stopped(&runtime, &exchange, &verdict.outcome))
-            {
-                Some(answer) => (answer, None, said),
+            let (id, path) = (exchange.id.to_string(), exchange.target.path().to_owned());
+            let said = Said { id, path, filter: verdict.hits.last().cloned() };
+            let exchange = Arc::new(exchange);
+            let answered = match closed.or_else(|| pipeline::stopped(&runtime, &exchange, &verdict.outcome)) {
+                Some(answered) => answered,
                 None if exchange.target.path() == challenge::PATH => {
                     let form = match upload {
                         Some(upload) => glue::read_text(&upload, FORM).await.ok().and_then(|text| text.as_string()),
                         None => Some(String::new()),
                     };
                     let form = form.as_deref().map(str::as_bytes);
-                    (pipeline::challenged(&runtime, &exchange, &method, form).await.answer, None, said)
+                    let answered = pipeline::challenged(&runtime, &exchange, &method, form).await;
+                    if answered.problem.is_none() {
+                        host::count(&runtime, Some(&exchange), |counts| counts.add(Kind::More, More::Passed.as_str()));
+                    }
+                    answered
                 }
-                None => {
-                    let answered = pipeline::answer(&runtime, &Arc::new(exchange), request, upload).await;
-                    (answered.answer, answered.phase, said)
-                }
-            }
+                None => pipeline::answer(&runtime, &exchange, request, upload).await,
+            };
+            host::count(&runtime, Some(&exchange), |counts| {
+                counts.request(answered.phase, answered.problem);
+                verdict.hits.iter().for_each(|hit| counts.add(Kind::Filter, hit.action));
+            });
+            (answered, said)
         }
         Err(refused) => {
             let answer = pipeline::refuse(&runtime, &refused);
-            (answer, None, Said { id: refused.id.to_string(), path: String::new(), filter: None })
+            host::count(&runtime, None, |counts| counts.request(None, Some(refused.problem)));
+            let answered = Answered { answer, phase: None, problem: Some(refused.problem) };
+            (answered, Said { id: refused.id.to_string(), path: String::new(), filter: None })
         }
     };
+    let Answered { mut answer, phase, .. } = answered;
     answer.fields.remove("connection");
     // Kept with what is stored; nobody else's affair.
     answer.fields.remove(header::HANDOFF_OBJECT);

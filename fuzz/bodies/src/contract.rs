@@ -1,5 +1,6 @@
 //! What edge and gateway read of each other and of clients.
 
+use contract::counts::Batch;
 use contract::news::News;
 use contract::signature::{Keys, Message, Window, speaks_for_the_edge};
 use contract::{EdgeFacts, Target, Traceparent};
@@ -88,6 +89,14 @@ pub(crate) fn news(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Some(read) = News::parse(text) {
         assert_eq!(News::parse(&read.to_string()), Some(read));
+    }
+}
+
+/// What an edge has counted, likewise.
+pub(crate) fn counts(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Some(read) = Batch::parse(text) {
+        assert_eq!(Batch::parse(&read.to_string()), Some(read));
     }
 }
 

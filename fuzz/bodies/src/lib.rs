@@ -22,6 +22,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("target", contract::target),
     ("facts", contract::facts),
     ("news", contract::news),
+    ("counts", contract::counts),
     ("traceparent", contract::traceparent),
     ("rules", edge::rules),
     ("standing", edge::standing),

@@ -5,6 +5,7 @@
 
 mod counts;
 mod families;
+mod isolates;
 mod process;
 mod scrape;
 mod tally;
@@ -15,6 +16,7 @@ use std::time::SystemTime;
 use crate::upstream::{App, Pool};
 
 pub(crate) use counts::{Counts, Ended, Event, Failure, UpstreamCounts, count, event};
+use isolates::Isolates;
 pub(crate) use process::{max_fds, open_fds};
 pub(crate) use scrape::{Format, scrape};
 
@@ -25,6 +27,8 @@ pub struct Metrics {
     cores: Mutex<Vec<(Arc<Counts>, Pool)>>,
     certificates: Mutex<Vec<Certificate>>,
     started: SystemTime,
+    /// What the Worker has counted.
+    pub(crate) isolates: Isolates,
 }
 
 /// A certificate in use.
@@ -42,7 +46,13 @@ impl Metrics {
         let count = apps.iter().map(|app| app.number() + 1).max().unwrap_or(0);
         let upstreams = apps.iter().map(|app| app.series().end).max().unwrap_or(0);
         let sizes = [sites, count, upstreams];
-        Self { sizes, cores: Mutex::default(), certificates: Mutex::default(), started: SystemTime::now() }
+        Self {
+            sizes,
+            cores: Mutex::default(),
+            certificates: Mutex::default(),
+            started: SystemTime::now(),
+            isolates: Isolates::default(),
+        }
     }
 
     /// Has this thread count as a core of its own, for as long as it runs.

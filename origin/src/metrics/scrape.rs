@@ -1,6 +1,7 @@
 //! Adds the cores up and writes everything down, once for each scrape.
 
 mod apps;
+mod isolates;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -76,6 +77,7 @@ impl Collector for Scrape {
         requests::write(&mut out, &self.0, &cores)?;
         connections(&mut out, &self.0, &cores)?;
         apps::write(&mut out, &self.0, &cores)?;
+        isolates::write(&mut out, &self.0)?;
         gateway(&mut out, &self.0)
     }
 }

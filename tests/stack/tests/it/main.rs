@@ -20,6 +20,7 @@ mod cache;
 mod certificates;
 mod challenge;
 mod conformance;
+mod counts;
 mod errors;
 mod files;
 mod filter;
@@ -55,6 +56,7 @@ fn main() -> std::process::ExitCode {
         purge::CASES,
         maintenance::CASES,
         always_on::CASES,
+        counts::CASES,
         assets::CASES,
         streams::CASES,
         bounds::CASES,
