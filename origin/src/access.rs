@@ -29,6 +29,8 @@ pub struct Record {
     pub(crate) trust: Trusted,
     /// Its method.
     pub(crate) method: http::Method,
+    /// Whether its client speaks TLS.
+    pub(crate) secure: bool,
     /// Its host.
     pub(crate) host: Box<str>,
     /// Its path, without the query.
@@ -66,11 +68,12 @@ impl Record {
         client: IpAddr,
         trust: Trusted,
         method: http::Method,
+        secure: bool,
         host: &str,
         path: &str,
         version: http::Version,
     ) -> Self {
-        metrics::count(|counts| counts.begun.add(1));
+        metrics::count(|counts| counts.begun(&method, secure));
         Self {
             started,
             answered: started,
@@ -78,6 +81,7 @@ impl Record {
             client,
             trust,
             method,
+            secure,
             host: host.into(),
             path: path.into(),
             version,
@@ -123,8 +127,11 @@ impl Record {
         metrics::count(|counts| {
             counts.request(&Ended {
                 site: self.site,
+                method: &self.method,
+                secure: self.secure,
                 trust: self.admitted.then_some(self.trust),
                 status: self.status,
+                reason: self.reason,
                 cache: self.cache,
                 head: self.answered - self.started,
                 total,
@@ -243,6 +250,7 @@ mod tests {
             [192, 0, 2, 1].into(),
             Trusted::Direct,
             http::Method::GET,
+            true,
             "makenot.work",
             path,
             http::Version::HTTP_11,

@@ -105,12 +105,12 @@ pub(crate) async fn serve(
     let client = exchange.as_ref().map_or(peer.address, |e| e.visitor.client);
     let path = exchange.as_ref().map_or_else(|_| incoming.parts.uri.path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
-    let mut record = Box::new(Record::new(started, id, client, trusted, method, &incoming.authority, path, version));
+    let (secure, host) = (incoming.secure, &incoming.authority);
+    let mut record = Box::new(Record::new(started, id, client, trusted, method, secure, host, path, version));
     let wish = gateway.config.compress.as_ref().filter(|_| trusted == Trusted::Direct);
     let wish = wish.map(|settings| (settings, compress::wish(&incoming.parts.headers)));
     (record.site, record.admitted) = (known, serves);
     let head_only = record.method == http::Method::HEAD;
-    let secure = incoming.secure;
     let json = exchange.as_ref().map_or_else(|r| r.json, |e| e.json);
     let accept = incoming.parts.headers.get(ACCEPT).cloned();
 

@@ -163,8 +163,13 @@ impl Site {
     /// What it is called in metrics: its first host, with the first of its paths where it has some. No other site has both.
     #[must_use]
     pub fn name(&self) -> String {
-        let host = self.hosts.first().map(ToString::to_string).unwrap_or_default();
-        host + self.paths.first().map_or("", String::as_str)
+        self.host() + self.paths.first().map_or("", String::as_str)
+    }
+
+    /// Its first host.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.hosts.first().map(ToString::to_string).unwrap_or_default()
     }
 }
 

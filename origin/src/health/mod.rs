@@ -93,12 +93,20 @@ struct Watched {
     told: bool,
 }
 
+/// What metrics count in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Base {
+    Seconds,
+    Ratio,
+}
+
 /// A probe's last figures, for metrics.
 pub(crate) struct Reading<'a> {
     pub(crate) probe: &'a str,
     pub(crate) level: Option<Level>,
     pub(crate) millis: Option<u64>,
-    pub(crate) figure: Option<f64>,
+    /// A number of seconds, or a share of 1.
+    pub(crate) figure: Option<(f64, Base)>,
 }
 
 /// What all probes know.
@@ -260,7 +268,7 @@ impl Health {
                 probe: &watched.probe.name,
                 level: track.level(now),
                 millis: seen.as_ref().and_then(|seen| seen.millis),
-                figure: seen.as_ref().and_then(|seen| seen.figure).map(|figure| figure.value),
+                figure: seen.as_ref().and_then(|seen| seen.figure).map(look::Figure::in_base),
             })
             .collect()
     }

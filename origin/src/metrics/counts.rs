@@ -5,6 +5,9 @@ use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::Method;
+
+use super::conventions::{ByMethod, Durations, Known, Labels};
 use super::tally::{Tally, Times};
 use crate::trust::Trusted;
 
@@ -17,10 +20,12 @@ pub(crate) struct Counts {
     pub(crate) apps: Box<[AppCounts]>,
     /// By the upstream's number among those of all apps.
     pub(crate) upstreams: Box<[UpstreamCounts]>,
+    /// The series of requests by site, which all cores have together.
+    known: Arc<[Known]>,
     /// Requests whose head has been read.
-    pub(crate) begun: Tally,
+    pub(super) begun: ByMethod,
     /// Requests whose answer has ended, in whatever way.
-    pub(super) ended: Tally,
+    pub(super) ended: ByMethod,
     /// Bytes of requests' bodies.
     pub(crate) uploaded: Tally,
     /// Connections from clients.
@@ -63,7 +68,7 @@ pub(super) struct SiteCounts {
     /// By what the cache did.
     pub(super) cache: [Tally; CACHE.len()],
     pub(super) head: Times,
-    pub(super) total: Times,
+    pub(super) durations: Durations,
     pub(super) bytes: Tally,
     pub(super) cut: Tally,
 }
@@ -135,12 +140,17 @@ impl Failure {
 
 /// What is counted of a request when its answer has ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended {
+pub(crate) struct Ended<'a> {
     /// The number of its site; `None` where it belongs to none.
     pub(crate) site: Option<usize>,
+    pub(crate) method: &'a Method,
+    /// Whether the client speaks TLS.
+    pub(crate) secure: bool,
     /// How it came; `None` where it was refused.
     pub(crate) trust: Option<Trusted>,
     pub(crate) status: u16,
+    /// Why we answered in place of the app; empty where we did not.
+    pub(crate) reason: &'static str,
     pub(crate) cache: &'static str,
     /// Until the head of the answer was there, and until its end.
     pub(crate) head: Duration,
@@ -152,16 +162,18 @@ pub(crate) struct Ended {
 }
 
 impl Counts {
-    pub(super) fn new(sites: usize, apps: usize, upstreams: usize) -> Self {
+    /// With the series of each site, and of requests that belong to none.
+    pub(super) fn new(known: Arc<[Known]>, apps: usize, upstreams: usize) -> Self {
         fn none<T: Default>(n: usize) -> Box<[T]> {
             std::iter::repeat_with(T::default).take(n).collect()
         }
         Self {
-            sites: none(sites + 1),
+            sites: none(known.len()),
+            known,
             apps: none(apps),
             upstreams: none(upstreams),
-            begun: Tally::default(),
-            ended: Tally::default(),
+            begun: ByMethod::default(),
+            ended: ByMethod::default(),
             uploaded: Tally::default(),
             connections: Tally::default(),
             handshakes: Tally::default(),
@@ -170,11 +182,17 @@ impl Counts {
         }
     }
 
+    /// Counts a request whose head has been read.
+    pub(crate) fn begun(&self, method: &Method, secure: bool) {
+        self.begun.count(method, secure);
+    }
+
     /// Counts a request whose answer has ended.
-    pub(crate) fn request(&self, ended: &Ended) {
-        self.ended.add(1);
+    pub(crate) fn request(&self, ended: &Ended<'_>) {
+        self.ended.count(ended.method, ended.secure);
         let last = self.sites.len() - 1;
-        let site = &self.sites[ended.site.unwrap_or(last).min(last)];
+        let number = ended.site.unwrap_or(last).min(last);
+        let site = &self.sites[number];
         let trust = match ended.trust {
             Some(Trusted::EdgeSigned) => 0,
             Some(Trusted::Cloudflare) => 1,
@@ -186,7 +204,8 @@ impl Counts {
         let cache = CACHE.iter().position(|word| *word == ended.cache).unwrap_or(CACHE.len() - 1);
         site.cache[cache].add(1);
         site.head.took(ended.head);
-        site.total.took(ended.total);
+        let key = Labels::key(ended.method, ended.secure, ended.status, ended.reason, ended.cut);
+        site.durations.of(&self.known[number], key).took(ended.total);
         site.bytes.add(ended.bytes);
         site.cut.add(u64::from(ended.cut));
     }
@@ -254,14 +273,18 @@ pub(crate) fn event(event: Event, reason: &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{CACHE, Counts, Ended, Event, Failure, TRUST};
+    use super::{CACHE, Counts, Ended, Event, Failure, Known, Method, TRUST};
     use crate::trust::Trusted;
+    use std::sync::Arc;
     use std::time::Duration;
 
-    const ENDED: Ended = Ended {
+    const ENDED: Ended<'static> = Ended {
         site: Some(0),
+        method: &Method::GET,
+        secure: true,
         trust: Some(Trusted::Direct),
         status: 200,
+        reason: "",
         cache: "hit",
         head: Duration::from_millis(3),
         total: Duration::from_millis(4),
@@ -271,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_request_is_counted_where_it_belongs() {
-        let counts = Counts::new(2, 1, 1);
+        let counts = Counts::new(Arc::new([Known::default(), Known::default(), Known::default()]), 1, 1);
         counts.request(&ENDED);
         counts.request(&Ended { site: None, trust: None, status: 421, cache: "none", ..ENDED });
         counts.request(&Ended { site: Some(99), status: 999, cut: true, ..ENDED });
@@ -280,7 +303,7 @@ mod tests {
         assert_eq!(counts.sites[2].requests[3][3].get(), 1, "no site, refused, 4xx");
         assert_eq!(counts.sites[2].requests[2][4].get(), 1, "a site that is none");
         assert_eq!((counts.sites[2].cut.get(), counts.sites[2].bytes.get()), (1, 14));
-        assert_eq!(counts.ended.get(), 3);
+        assert_eq!(counts.ended.at(3, 1).get(), 3);
     }
 
     #[test]
@@ -298,7 +321,7 @@ mod tests {
 
     #[test]
     fn events_are_counted_by_kind_and_reason() {
-        let counts = Counts::new(0, 0, 0);
+        let counts = Counts::new(Arc::new([Known::default()]), 0, 0);
         for (event, reason) in [(Event::Shed, "a"), (Event::Shed, "b"), (Event::Problem, "a"), (Event::Shed, "a")] {
             counts.event(event, reason);
         }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
 
 use super::tally::{BOUNDS, Sum};
 
@@ -64,7 +65,8 @@ impl Families<'_> {
         write: impl Fn(&mut MetricEncoder<'_>, &V) -> fmt::Result,
     ) -> fmt::Result {
         // Also without any series: so that one scrape shows all that there is.
-        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+        let (name, unit) = unit(name);
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
         for (labels, value) in series {
             if labels.is_empty() {
                 write(&mut family, &value)?;
@@ -73,6 +75,16 @@ impl Families<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// A family's name ends with its unit (OpenMetrics, "Units and Base Units"), which the encoder adds, and says in a line of its own.
+fn unit(name: &str) -> (&str, Option<Unit>) {
+    match name.rsplit_once('_') {
+        Some((name, "seconds")) => (name, Some(Unit::Seconds)),
+        Some((name, "bytes")) => (name, Some(Unit::Bytes)),
+        Some((name, "ratio")) => (name, Some(Unit::Other("ratio".to_owned()))),
+        _ => (name, None),
     }
 }
 

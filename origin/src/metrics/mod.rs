@@ -3,6 +3,7 @@
 //! Each core counts for itself (`counts.rs`); a scrape adds the cores up and reads the rest where it stands (`scrape.rs`). Labels
 //! come from the configuration and from words of ours, never from a client, so there are as many series as that makes.
 
+mod conventions;
 mod counts;
 mod families;
 mod isolates;
@@ -15,6 +16,7 @@ use std::time::SystemTime;
 
 use crate::upstream::{App, Pool};
 
+use conventions::Known;
 pub(crate) use counts::{Counts, Ended, Event, Failure, UpstreamCounts, count, event};
 use isolates::Isolates;
 pub(crate) use process::{max_fds, open_fds};
@@ -22,8 +24,10 @@ pub(crate) use scrape::{Format, scrape};
 
 /// What has been counted since the start.
 pub struct Metrics {
-    /// Sites, apps, upstreams of all apps.
-    sizes: [usize; 3],
+    /// The series of requests by site; the last is for requests that belong to none.
+    known: Arc<[Known]>,
+    /// Apps, upstreams of all apps.
+    sizes: [usize; 2],
     cores: Mutex<Vec<(Arc<Counts>, Pool)>>,
     certificates: Mutex<Vec<Certificate>>,
     started: SystemTime,
@@ -45,8 +49,9 @@ impl Metrics {
     pub(crate) fn new(sites: usize, apps: &[Arc<App>]) -> Self {
         let count = apps.iter().map(|app| app.number() + 1).max().unwrap_or(0);
         let upstreams = apps.iter().map(|app| app.series().end).max().unwrap_or(0);
-        let sizes = [sites, count, upstreams];
+        let (known, sizes) = ((0..=sites).map(|_| Known::default()).collect(), [count, upstreams]);
         Self {
+            known,
             sizes,
             cores: Mutex::default(),
             certificates: Mutex::default(),
@@ -57,8 +62,8 @@ impl Metrics {
 
     /// Has this thread count as a core of its own, for as long as it runs.
     pub(crate) fn count_on_this_thread(&self, pool: &Pool) {
-        let [sites, apps, upstreams] = self.sizes;
-        let own = Arc::new(Counts::new(sites, apps, upstreams));
+        let [apps, upstreams] = self.sizes;
+        let own = Arc::new(Counts::new(Arc::clone(&self.known), apps, upstreams));
         lock(&self.cores).push((Arc::clone(&own), pool.clone()));
         counts::count_in(own);
     }

@@ -20,6 +20,7 @@ use super::lock;
 use super::process::Process;
 use super::tally::{Sum, Tally, Times};
 use crate::gateway::Gateway;
+use crate::health::Base;
 use crate::telemetry;
 use crate::upstream::Pool;
 
@@ -194,8 +195,15 @@ fn probes(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of a minute")]
     let times = readings.iter().filter_map(|r| Some((vec![("probe", r.probe)], r.millis? as f64 / 1e3)));
     out.gauges("origin_probe_answer_seconds", "How long a probe's last answer took", times)?;
-    let figures = readings.iter().filter_map(|r| Some((vec![("probe", r.probe)], r.figure?)));
-    out.gauges("origin_probe_figure", "What a probe measured last: percent, seconds, or days left", figures)
+    let figures = |wanted| {
+        let figures = readings.iter().filter_map(|r| Some((r.probe, r.figure?)));
+        figures
+            .filter(move |(_, (_, base))| *base == wanted)
+            .map(|(probe, (figure, _))| (vec![("probe", probe)], figure))
+    };
+    out.gauges("origin_probe_figure_ratio", "The share that a probe measured last", figures(Base::Ratio))?;
+    let help = "The time that a probe measured last, as a lag or what a certificate has left";
+    out.gauges("origin_probe_figure_seconds", help, figures(Base::Seconds))
 }
 
 fn seconds(time: SystemTime) -> f64 {

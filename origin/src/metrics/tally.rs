@@ -38,7 +38,7 @@ pub(crate) struct Times {
 }
 
 /// Several [`Times`] added up.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sum {
     pub(super) buckets: [u64; BOUNDS.len() + 1],
     pub(super) micros: u64,

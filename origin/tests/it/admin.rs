@@ -49,9 +49,12 @@ async fn requests_are_counted_by_site_and_status() {
         ("origin_requests_total{site=\"*\",trust=\"direct\",status_class=\"4xx\"}", 1.0),
         ("origin_problems_total{reason=\"path-refused\"}", 1.0),
         ("origin_request_body_bytes_total", 3.0),
-        ("origin_requests_in_flight", 0.0),
-        ("origin_request_seconds_count{site=\"*\"}", 5.0),
-        ("origin_request_seconds_bucket{site=\"*\",le=\"+Inf\"}", 5.0),
+        ("http_server_active_requests{http_request_method=\"GET\",url_scheme=\"http\"}", 0.0),
+        (&duration("count", "GET", "200", ""), 3.0),
+        (&duration("count", "GET", "400", ""), 1.0),
+        (&duration("count", "POST", "503", ",error_type=\"503\""), 1.0),
+        (&duration("bucket", "GET", "200", ",le=\"+Inf\""), 3.0),
+        ("origin_request_head_seconds_count{site=\"*\"}", 5.0),
         ("origin_app_answer_seconds_count{app=\"*\"}", 4.0),
         ("origin_connections_total", 6.0),
         ("origin_ready", 1.0),
@@ -70,6 +73,34 @@ async fn requests_are_counted_by_site_and_status() {
     assert!(!metrics.contains("refused\"}") || !metrics.contains("//refused"), "no path of a client is a label");
 }
 
+/// A series of `http_server_request_duration_seconds` of the one site.
+fn duration(kind: &str, method: &str, status: &str, more: &str) -> String {
+    format!(
+        "http_server_request_duration_seconds_{kind}{{server_address=\"*\",http_request_method=\"{method}\",url_scheme=\"http\",\
+         http_response_status_code=\"{status}\"{more}}}"
+    )
+}
+
+#[tokio::test]
+async fn what_a_client_chooses_is_no_label() {
+    let app = Server::start(Mood::Good).await;
+    let gateway = Gateway::before(&format!("\"{}\"", app.address), ADMIN);
+    gateway.get("/").await;
+    let before = gateway.ask_admin("GET", "/metrics").await.lines().count();
+    for n in 0..200 {
+        let head = format!(
+            "CHOSEN{n} /chosen{n} HTTP/1.1\r\nhost: chosen{n}.test\r\nuser-agent: chosen{n}\r\nreferer: http://chosen{n}.test/"
+        );
+        gateway.say(&format!("{head}\r\nx-request-id: chosen{n}\r\nconnection: close\r\n\r\n")).await;
+    }
+    let other = "http_server_active_requests{http_request_method=\"_OTHER\",url_scheme=\"http\"}";
+    let metrics = metrics_until(&gateway, |metrics| value(metrics, other) == Some(0.0)).await;
+    assert!(!metrics.to_ascii_lowercase().contains("chosen"), "{metrics}");
+    // The method's own series, and those of an answer and its problem.
+    let more = metrics.lines().count() - before;
+    assert!(more < 60, "{more} more lines\n{metrics}");
+}
+
 /// Runbook, alerts and dashboard may name only what there is.
 #[tokio::test]
 async fn every_metric_that_is_written_of_is_there() {
@@ -82,12 +113,13 @@ async fn every_metric_that_is_written_of_is_there() {
             .iter()
             .any(|(family, kind)| name == *family || (*kind == "histogram" && name == format!("{family}_bucket")))
     };
+    const OURS: [&str; 2] = ["origin_", "http_server_"];
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for page in ["docs/operations.md", "deploy/origin.alerts.yml", "deploy/origin.grafana.json"] {
         let text = std::fs::read_to_string(root.join(page)).expect("a page");
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let names: Vec<&str> =
-            words.filter(|w| w.starts_with("origin_") || (w.starts_with("process_") && w.contains("_fds"))).collect();
+            words.filter(|w| OURS.iter().any(|ours| w.starts_with(ours)) || w.contains("_fds")).collect();
         assert!(names.len() > 5, "{page}: {names:?}");
         for name in names {
             assert!(there(name), "{page}: {name}\n{metrics}");

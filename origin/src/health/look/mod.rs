@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Around;
 use super::level::Level;
+use super::{Around, Base};
 use crate::config::{Probe, What};
 
 /// What a look has shown.
@@ -35,6 +35,17 @@ pub(super) struct Seen {
 pub(super) struct Figure {
     pub(super) value: f64,
     pub(super) unit: &'static str,
+}
+
+impl Figure {
+    /// The same in what metrics count in.
+    pub(super) fn in_base(self) -> (f64, Base) {
+        match self.unit {
+            "percent" => (self.value / 100.0, Base::Ratio),
+            "days" => (self.value * 86_400.0, Base::Seconds),
+            _ => (self.value, Base::Seconds),
+        }
+    }
 }
 
 /// What else an answer held.

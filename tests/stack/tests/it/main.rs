@@ -29,6 +29,7 @@ mod health;
 mod http1;
 mod http2;
 mod maintenance;
+mod metrics;
 mod ota;
 mod paths;
 mod poisoning;
@@ -57,6 +58,7 @@ fn main() -> std::process::ExitCode {
         maintenance::CASES,
         always_on::CASES,
         counts::CASES,
+        metrics::CASES,
         assets::CASES,
         streams::CASES,
         bounds::CASES,
