@@ -2,6 +2,7 @@
 
 mod buckets;
 mod objects;
+mod top;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use time::OffsetDateTime;
 
 pub(crate) use buckets::{Buckets, buckets};
 pub(crate) use objects::{Objects, objects};
+pub(crate) use top::{Top, top};
 
 /// A position of a switch.
 #[derive(Clone, Copy, ValueEnum)]

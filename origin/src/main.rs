@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use command::{Block, Buckets, Objects, RangesDo, Switch};
+use command::{Block, Buckets, Objects, RangesDo, Switch, Top};
 use origin::admin::{Closing, Wish};
 
 /// The gateway behind the edge: TLS, trust, cache, routing to the apps, health and object URLs.
@@ -25,6 +25,7 @@ use origin::admin::{Closing, Wish};
                                                  take over Caddy's certificates of creators' domains
   origin purge --tag creator-17                  serve no more what bears a tag
   origin maintenance on                          tell visitors to come back later
+  origin top                                     show the live traffic
   origin keygen                                  a key for edge and gateway
   origin block flood --address 203.0.113.0/24    refuse requests from now on
   origin buckets apply                           set up the buckets, after showing what would be done
@@ -141,6 +142,15 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         config: PathBuf,
     },
+    /// Show the live traffic of a running gateway: requests, latency, what the cache does, upstreams, the busiest routes, what is blocked
+    #[command(
+        max_term_width = 100,
+        after_help = "Examples:
+  origin top                      in this terminal, anew each second; q ends it
+  origin top --interval 5s
+  origin top --once | head        measure one second, print a table"
+    )]
+    Top(Top),
     /// Make a key for edge and gateway, and say where it goes
     Keygen {
         /// Its name in logs: letters, digits and dashes [default: edge- and today's date]
@@ -232,6 +242,7 @@ fn main() -> ExitCode {
         Command::Unblock { name, config } => (command::unblock(&name, &config), config),
         Command::Blocks { config } => (command::blocks(&config), config),
         Command::ZoneRules { file } => (command::zone_rules(&file), file),
+        Command::Top(top) => (command::top(&top), PathBuf::new()),
         Command::Keygen { id } => (command::keygen(id), PathBuf::new()),
         Command::Maintenance { what, allow, host, retry, config } => {
             let retry = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);

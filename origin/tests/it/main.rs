@@ -28,6 +28,7 @@ mod ranges;
 mod rate;
 mod reload;
 mod sites;
+mod top;
 mod unix;
 mod uploads;
 mod websocket;
