@@ -6,5 +6,8 @@ mod firewall;
 mod monitoring;
 mod package;
 mod release;
+mod roots;
+mod running;
+mod sbom;
 mod vps;
 mod zone;

@@ -14,6 +14,8 @@ fn build(folder: &Path, when: &str, commit: &str) -> std::path::PathBuf {
         .arg(folder)
         .env("SOURCE_DATE_EPOCH", when)
         .env("COMMIT", commit)
+        // This system's own programs are made for this system.
+        .env("LIBC", "9")
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -21,8 +23,27 @@ fn build(folder: &Path, when: &str, commit: &str) -> std::path::PathBuf {
 }
 
 #[test]
+fn a_program_for_newer_systems_is_no_package() {
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        Command::new(deploy().join("package/build")).arg("/bin/true").arg(folder.path()).env("LIBC", "2.2").output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.starts_with("build: /bin/true needs version 2.") && said.contains("Debian 12 has 2.2: build it"),
+        "{said}"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn it_is_the_same_each_time_and_installs_upgrades_and_goes() {
-    have(&[Needed { program: "dpkg-deb", package: "dpkg" }, Needed { program: "objdump", package: "binutils" }]);
+    have(&[
+        Needed { program: "dpkg-deb", package: "dpkg" },
+        Needed { program: "jq", package: "jq" },
+        Needed { program: "objdump", package: "binutils" },
+    ]);
     let folder = tempfile::tempdir().unwrap();
     let old = build(&folder.path().join("a"), "1796000000", "1111111");
     let new = build(&folder.path().join("a"), "1796000100", "2222222");
