@@ -20,6 +20,7 @@ mod assets;
 mod cache_lab;
 mod counts;
 mod cover;
+mod database;
 mod feed;
 mod files;
 mod handoff;
@@ -36,6 +37,7 @@ mod session;
 mod site;
 mod socket;
 mod studio;
+mod sync;
 mod upload;
 mod webhooks;
 
@@ -93,6 +95,8 @@ struct Shared {
     files: files::Files,
     gateway: OnceLock<client::Gateway>,
     shelf: studio::Shelf,
+    changes: sync::Changes,
+    database: database::Database,
 }
 
 impl Demo {
@@ -111,6 +115,8 @@ impl Demo {
                 files: files::Files::default(),
                 gateway: OnceLock::new(),
                 shelf: studio::Shelf::default(),
+                changes: sync::Changes::default(),
+                database: database::Database::default(),
             }),
         }
     }
@@ -166,6 +172,8 @@ impl Demo {
             .route("/api/creators", get(api::creators))
             .route("/api/me", get(account::me))
             .route("/api/sync/subscribe", get(feed::subscribe))
+            .route("/api/sync/push", post(sync::push))
+            .route("/api/sync/pull", post(sync::pull))
             .route("/api/sync/ota/{slug}/{target}/{arch}/{current_version}", get(ota::check))
             .route("/ota/{slug}/{version}/{target}/{arch}", get(ota::artifact))
             .route("/api/upload", post(upload::receive))
@@ -190,10 +198,14 @@ impl Demo {
             .route("/healthz", get(async || "ok\n"))
             .route("/counts", get(counts::report))
             .route("/counts/reset", post(counts::reset))
+            .route("/misbehave/database", post(database::set))
             .nest("/misbehave", misbehave::router())
             .fallback(api::not_found)
             .method_not_allowed_fallback(api::method_not_allowed);
-        router.layer(middleware::from_fn_with_state(self.clone(), counts::count)).with_state(self)
+        router
+            .layer(middleware::from_fn_with_state(self.clone(), database::wait))
+            .layer(middleware::from_fn_with_state(self.clone(), counts::count))
+            .with_state(self)
     }
 }
 

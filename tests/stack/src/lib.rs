@@ -12,8 +12,6 @@ pub mod keys;
 pub mod link;
 pub mod load;
 pub mod open_loop;
-pub mod process;
-pub mod report;
 pub mod rgw;
 pub mod stack;
 pub mod swift;
@@ -21,4 +19,5 @@ pub mod toolchain;
 pub mod turnstile;
 pub mod workerd;
 
+pub use ::load::{process, report};
 pub use stack::{Addresses, Edge, Listeners, Options, Ports, Stack};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of this format.
 pub const FORMAT: u32 = 1;
@@ -55,8 +55,14 @@ pub struct Case {
     pub unit: String,
     /// Whether less is better.
     pub less_is_better: bool,
-    /// One figure a round, in the order measured. Rounds of all cases interleave.
+    /// One figure a round, in the order measured. Rounds of all cases interleave. What never happened is not a number, `null` in JSON.
+    #[serde(deserialize_with = "figures")]
     pub samples: Vec<f64>,
+}
+
+fn figures<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    let figures = Vec::<Option<f64>>::deserialize(deserializer)?;
+    Ok(figures.into_iter().map(|figure| figure.unwrap_or(f64::NAN)).collect())
 }
 
 impl Case {

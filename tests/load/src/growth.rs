@@ -1,0 +1,170 @@
+//! Whether a request's cost grows with how much the gateway keeps: its CPU for the same request, with more and more of one thing.
+//!
+//! What is measured is the gateway's own process, over a bounded number of hits on a few keep-alive connections, in rounds.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rand::Rng as _;
+
+use crate::local::Local;
+use crate::outcome::count;
+use crate::process;
+use crate::report::{Case, Report};
+
+/// Requests of a round.
+const REQUESTS: u64 = 4_000;
+/// Rounds of each, after one to warm up.
+const ROUNDS: usize = 5;
+/// Requests at once.
+const AT_ONCE: usize = 8;
+/// Purges in one call.
+const BATCH: u64 = 100;
+/// Room for a hundred thousand answers.
+const CACHE: &str = "[cache]\nsize = \"2GiB\"\n";
+
+type Asking = Client<HttpConnector, Full<Bytes>>;
+
+/// What grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grows {
+    Objects,
+    PurgedUrls,
+    PurgedTags,
+    PurgedPrefixes,
+    Subscribers,
+    Rules,
+}
+
+/// Each, with how much of it is measured. A purge log has room for 10,000; two thousand rules are a file of a size that a person can keep.
+const ALL: &[(Grows, &str, &[u64])] = &[
+    (Grows::Objects, "a hit, by stored objects", &[1_000, 10_000, 100_000]),
+    (Grows::PurgedUrls, "a hit, by purged URLs", &[100, 1_000, 9_000]),
+    (Grows::PurgedTags, "a hit, by purged tags", &[100, 1_000, 9_000]),
+    (Grows::PurgedPrefixes, "a hit, by purged prefixes", &[10, 100, 1_000, 9_000]),
+    (Grows::Subscribers, "a hit, by open event streams", &[100, 1_000, 5_000]),
+    (Grows::Rules, "a hit, by rules of the filter", &[10, 100, 1_000]),
+];
+
+/// Measures all of it; `quick` is only whether it works, with the least of each.
+///
+/// # Errors
+/// The stack does not start, or does not answer as it should.
+pub async fn measure(quick: bool) -> Result<Report, String> {
+    let command = if quick { "cargo load growth --quick" } else { "cargo load growth" };
+    let mut report = Report::new("growth", "Does a request cost more, the more the gateway keeps?", command);
+    for (grows, name, amounts) in ALL {
+        let amounts = if quick { &amounts[..1] } else { amounts };
+        for amount in amounts {
+            let samples = one(*grows, *amount, quick).await.map_err(|e| format!("{name}, {amount}: {e}"))?;
+            let case = Case {
+                name: (*name).to_owned(),
+                subject: format!("gateway, {amount}"),
+                unit: "µs CPU/request".to_owned(),
+                less_is_better: true,
+                samples,
+            };
+            eprintln!("growth   {name}, {amount}: {:.1} µs", case.median());
+            report.cases.push(case);
+        }
+    }
+    Ok(report)
+}
+
+async fn one(grows: Grows, amount: u64, quick: bool) -> Result<Vec<f64>, String> {
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let mut overlay = CACHE.to_owned();
+    if grows == Grows::Rules {
+        let rules: String = (0..amount).map(rule).collect();
+        let path = folder.path().join("rules.toml");
+        std::fs::write(&path, rules).map_err(|e| format!("{}: {e}", path.display()))?;
+        overlay.push_str(&format!("[filter]\nblock = [\"sqli\"]\nrules = \"{}\"\n", path.display()));
+    }
+    let stack = Local::start(quick, &overlay).await?;
+    let samples = with(&stack, grows, amount).await;
+    stack.stop().await;
+    samples
+}
+
+fn rule(number: u64) -> String {
+    format!("[[rule]]\nname = \"r{number}\"\npath = [\"/never/{number}/*\"]\naction = \"block\"\n\n")
+}
+
+async fn with(stack: &Local, grows: Grows, amount: u64) -> Result<Vec<f64>, String> {
+    let asking: Asking = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(AT_ONCE).build_http();
+    let target = stack.target(false)?;
+    let objects = if grows == Grows::Objects { amount } else { 100 };
+    let url = |number: u64| format!("{}/cache?cc=max-age%3D86400&tag=t{number}&n={number}", target.url);
+    each(0..objects, |number| ask(&asking, Request::get(url(number)), "", 200)).await?;
+    let purge = |from: u64| {
+        let names = (from..(from + BATCH).min(amount)).map(|n| match grows {
+            Grows::PurgedTags => format!("\"other-{n}\""),
+            _ => format!("\"{}/other/{n}\"", target.url),
+        });
+        let names: Vec<String> = names.collect();
+        let scope = match grows {
+            Grows::PurgedTags => "tag",
+            Grows::PurgedPrefixes => "prefix",
+            _ => "url",
+        };
+        format!("{{\"{scope}\": [{}]}}", names.join(", "))
+    };
+    if matches!(grows, Grows::PurgedUrls | Grows::PurgedTags | Grows::PurgedPrefixes) {
+        let admin = target.admin.clone().unwrap_or_default();
+        for from in (0..amount).step_by(usize::try_from(BATCH).unwrap_or(1)) {
+            let request = Request::post(format!("{admin}/purge")).header("content-type", "application/json");
+            ask(&asking, request, &purge(from), 200).await?;
+        }
+    }
+    let subscribers = if grows == Grows::Subscribers { amount } else { 0 };
+    let mut streams = Vec::new();
+    for number in 0..subscribers {
+        let request = Request::get(format!("{}/api/sync/subscribe?app_id={number}", target.url));
+        let request = request.body(Full::default()).map_err(|e| e.to_string())?;
+        // Held until the end: each has a connection of its own.
+        streams.push(asking.request(request).await.map_err(|e| format!("stream {number}: {e}"))?);
+    }
+    let gateway = target.processes.get("gateway").copied().ok_or("no gateway")?;
+    let used = || process::threads(&[gateway]).values().sum::<f64>();
+    let mut samples = Vec::new();
+    for round in 0..=ROUNDS {
+        let before = used();
+        let numbers = (0..REQUESTS).map(|_| rand::rng().random_range(0..objects));
+        each(numbers, |number| ask(&asking, Request::get(url(number)), "", 200)).await?;
+        if round > 0 {
+            samples.push((used() - before) * 1e6 / count(REQUESTS));
+        }
+    }
+    Ok(samples)
+}
+
+/// A few at once.
+async fn each<F: Future<Output = Result<(), String>>>(
+    numbers: impl IntoIterator<Item = u64>,
+    ask: impl Fn(u64) -> F,
+) -> Result<(), String> {
+    let mut asked = stream::iter(numbers).map(ask).buffer_unordered(AT_ONCE);
+    while let Some(asked) = asked.next().await {
+        asked?;
+    }
+    Ok(())
+}
+
+async fn ask(asking: &Asking, request: http::request::Builder, body: &str, right: u16) -> Result<(), String> {
+    let request = request.body(Full::new(Bytes::from(body.to_owned()))).map_err(|e| e.to_string())?;
+    let uri = request.uri().clone();
+    let response = asking.request(request).await.map_err(|e| format!("{uri}: {e}"))?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.map_err(|e| format!("{uri}: {e}"))?.to_bytes();
+    if status == right {
+        return Ok(());
+    }
+    Err(format!("{uri}: status {status}: {}", String::from_utf8_lossy(&body[..body.len().min(300)])))
+}

@@ -1,0 +1,481 @@
+//! What is asked, by whom, how often: one small TOML file. docs/load.md has each key; a shipped one is the best example.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use crate::amount::{Share, Span};
+
+/// The scenarios that come with the tool: name and text.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("launch-day", include_str!("../scenarios/launch-day.toml")),
+    ("steady-week", include_str!("../scenarios/steady-week.toml")),
+    ("ota-release", include_str!("../scenarios/ota-release.toml")),
+    ("origin-outage", include_str!("../scenarios/origin-outage.toml")),
+    ("slow-database", include_str!("../scenarios/slow-database.toml")),
+    ("bot-scan", include_str!("../scenarios/bot-scan.toml")),
+    ("cold-after-purge", include_str!("../scenarios/cold-after-purge.toml")),
+];
+
+/// A scenario, read and checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// A few words.
+    pub title: String,
+    /// The question that it answers, in a sentence or two.
+    pub asks: String,
+    /// The rate that is planned for, in requests a second: head-room is told against it.
+    pub plan: Option<f64>,
+    /// What must never be exceeded.
+    #[serde(default)]
+    pub bounds: Bounds,
+    /// What must be kept.
+    #[serde(default)]
+    pub objectives: Objectives,
+    /// Words that paths and bodies take in `{word}`.
+    #[serde(default)]
+    pub choose: BTreeMap<String, Choice>,
+    /// How fans sign in, before anything is measured.
+    pub sign_in: Option<SignIn>,
+    /// What happens, one after the other.
+    pub phase: Vec<Phase>,
+    /// Who comes.
+    pub visitor: Vec<Visitor>,
+    /// What goes wrong meanwhile.
+    #[serde(default)]
+    pub fault: Vec<Fault>,
+}
+
+/// Hard limits of a run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// The longest that all phases together may last.
+    pub lasts: Span,
+    /// The most requests of a round; the run ends there.
+    pub requests: u64,
+    /// The most that may be under way at once; one more is not sent, and counts as an error.
+    pub in_flight: usize,
+    /// The most visitors at once; one more request goes to who has waited longest, though they still think.
+    pub visitors: usize,
+    /// How long one request may take until it is given up.
+    pub timeout: Span,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            lasts: Span(Duration::from_secs(3600)),
+            requests: 5_000_000,
+            in_flight: 5_000,
+            visitors: 5_000,
+            timeout: Span(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// What must be kept for exit code 0.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Objectives {
+    /// For routes that are not named: 99 of 100 requests take at most this, from when they were due.
+    pub p99: Span,
+    /// Share of requests that may fail.
+    pub errors: Share,
+    /// Routes with objectives of their own.
+    pub route: BTreeMap<String, RouteObjective>,
+}
+
+impl Default for Objectives {
+    fn default() -> Self {
+        Self { p99: Span(Duration::from_millis(500)), errors: Share(0.001), route: BTreeMap::new() }
+    }
+}
+
+/// One route's objectives; what is absent is as for all.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteObjective {
+    /// As [`Objectives::p99`].
+    pub p99: Option<Span>,
+    /// As [`Objectives::errors`].
+    pub errors: Option<Share>,
+}
+
+/// What stands for `{word}`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Choice {
+    /// One of them; the nth is chosen as often as 1/n (Zipf's law), as pages of a site are.
+    Words(Vec<String>),
+    /// A number, each as often.
+    Numbers {
+        /// The least.
+        from: u64,
+        /// The greatest.
+        to: u64,
+    },
+}
+
+/// How people sign in: a form with a token, then a session cookie.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// The path of the form, asked with GET and posted to.
+    pub path: String,
+    /// The name of the hidden field that has the token.
+    pub token: String,
+    /// The other fields, as they are posted; `{n}` is the session's number.
+    pub fields: BTreeMap<String, String>,
+    /// How many sessions.
+    pub sessions: usize,
+    /// Between two sign-ins, as a site limits them.
+    pub every: Span,
+}
+
+/// Some time at some rate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// Its name in the report.
+    pub name: String,
+    /// Requests a second.
+    pub rate: f64,
+    /// Where the rate has got to at the end; it stays where there is none.
+    pub to: Option<f64>,
+    /// In so many steps instead of evenly.
+    pub steps: Option<u32>,
+    /// For how long.
+    pub lasts: Span,
+    /// Whether objectives count in it; a phase of warming up or of an outage may be told without them.
+    #[serde(default = "yes")]
+    pub judged: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A kind of visitor.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Visitor {
+    /// Its name.
+    pub name: String,
+    /// Its share of all requests, in parts of the sum.
+    pub share: f64,
+    /// At least and at most so long between one request and the next.
+    #[serde(default = "at_once")]
+    pub think: [Span; 2],
+    /// Whether it is signed in.
+    #[serde(default)]
+    pub signed_in: bool,
+    /// Fields of all its requests.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+    /// What it does, in turn; then it goes, and another comes.
+    pub step: Vec<Step>,
+}
+
+fn at_once() -> [Span; 2] {
+    [Span(Duration::ZERO); 2]
+}
+
+/// One request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Under which name it is counted.
+    pub route: String,
+    /// The method.
+    #[serde(default = "get")]
+    pub method: String,
+    /// Path and query, with `{words}`; also `{unique}`, which is never the same.
+    pub path: String,
+    /// Fields of this request.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+    /// The body, with `{words}`.
+    pub body: Option<String>,
+    /// A body of so many bytes instead.
+    pub body_bytes: Option<usize>,
+    /// Statuses that are right; any of 2xx and 3xx where there are none.
+    #[serde(default)]
+    pub expect: Vec<u16>,
+    /// Whether a redirect is followed, as to a bucket: counted as `ROUTE, the file`.
+    #[serde(default)]
+    pub follow: bool,
+    /// The range that is asked for where it is followed to.
+    pub range: Option<String>,
+    /// What is more than one answer.
+    #[serde(default)]
+    pub stays: Stays,
+    /// How long an event stream or a WebSocket stays open.
+    pub lasts: Option<Span>,
+    /// Between two messages over a WebSocket.
+    pub every: Option<Span>,
+    /// Do it so many times in a row, each after a think time.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// Whether a request is over with its answer.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stays {
+    /// It is.
+    #[default]
+    No,
+    /// Server-sent events: the time is that until the first event.
+    Events,
+    /// A WebSocket whose server answers each message: the time is the handshake's, then each message's as `ROUTE, a message`.
+    Websocket,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What: the stack does each of them itself; elsewhere the target's file has a command for it.
+    pub does: Does,
+    /// When, from the beginning of the round.
+    pub at: Span,
+    /// For how long; a purge takes none.
+    pub lasts: Option<Span>,
+    /// How slow the database is, for each answer that needs it.
+    pub by: Option<Span>,
+}
+
+/// The faults there are.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub enum Does {
+    /// The app's process is gone.
+    Outage,
+    /// The app answers late.
+    SlowDatabase,
+    /// All that is cached is purged.
+    Purge,
+}
+
+impl Does {
+    /// Its name in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outage => "outage",
+            Self::SlowDatabase => "slow-database",
+            Self::Purge => "purge",
+        }
+    }
+}
+
+impl Scenario {
+    /// A shipped one by its name, or a file.
+    ///
+    /// # Errors
+    /// What is wrong, with file and line; or which names there are.
+    pub fn open(name: &str) -> Result<Self, String> {
+        if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            return Self::parse(name, text);
+        }
+        if !Path::new(name).exists() {
+            let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+            return Err(format!(
+                "{name}: neither a file nor a scenario that comes with the tool: {}",
+                names.join(", ")
+            ));
+        }
+        let text = std::fs::read_to_string(name).map_err(|e| format!("{name}: cannot be read: {e}"))?;
+        Self::parse(name, &text)
+    }
+
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// What is wrong, as `FILE:LINE: what`, or `FILE: key: what`.
+    pub fn parse(file: &str, text: &str) -> Result<Self, String> {
+        let scenario: Self = crate::amount::read_toml(file, text)?;
+        scenario.check().map_err(|what| format!("{file}: {what}"))?;
+        Ok(scenario)
+    }
+
+    /// How long its phases last together.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        self.phase.iter().map(|phase| phase.lasts.0).sum()
+    }
+
+    /// The same with all rates multiplied, and all times of phases and faults divided.
+    ///
+    /// # Errors
+    /// It exceeds its bounds then.
+    pub fn scaled(mut self, rate: f64, faster: f64) -> Result<Self, String> {
+        let shorter = |span: &mut Span| span.0 = span.0.div_f64(faster);
+        for phase in &mut self.phase {
+            phase.rate *= rate;
+            phase.to = phase.to.map(|to| to * rate);
+            shorter(&mut phase.lasts);
+        }
+        for fault in &mut self.fault {
+            shorter(&mut fault.at);
+            fault.lasts.iter_mut().for_each(shorter);
+        }
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Only its visitors, at one rate.
+    #[must_use]
+    pub fn at_rate(&self, name: &str, rate: f64, lasts: Duration) -> Self {
+        let phase = Phase { name: name.to_owned(), rate, to: None, steps: None, lasts: Span(lasts), judged: true };
+        Self { phase: vec![phase], fault: Vec::new(), ..self.clone() }
+    }
+
+    /// The objectives of a route.
+    #[must_use]
+    pub fn objective(&self, route: &str) -> (Duration, f64) {
+        let own = self.objectives.route.get(route);
+        let p99 = own.and_then(|own| own.p99).unwrap_or(self.objectives.p99);
+        let errors = own.and_then(|own| own.errors).unwrap_or(self.objectives.errors);
+        (p99.0, errors.0)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.phase.is_empty() {
+            return Err("phase: there is none; write [[phase]] with name, rate and lasts".to_owned());
+        }
+        if self.visitor.is_empty() {
+            return Err("visitor: there is none; write [[visitor]] with name, share and steps".to_owned());
+        }
+        let lasts = self.lasts();
+        if lasts > self.bounds.lasts.0 {
+            return Err(format!(
+                "phase: all together last {}, which is more than bounds.lasts ({})",
+                Span(lasts),
+                self.bounds.lasts
+            ));
+        }
+        for phase in &self.phase {
+            let name = &phase.name;
+            let ends = phase.to.unwrap_or(phase.rate);
+            let positive = |rate: f64| rate.is_finite() && rate >= 0.0;
+            if !positive(phase.rate) || !positive(ends) || phase.rate + ends <= 0.0 {
+                return Err(format!("phase `{name}`: rate and to are requests a second, one of them above 0"));
+            }
+            if phase.lasts.0.is_zero() {
+                return Err(format!("phase `{name}`: lasts is 0"));
+            }
+            if phase.steps == Some(0) || (phase.steps.is_some() && phase.to.is_none()) {
+                return Err(format!("phase `{name}`: steps is 1 or more, and needs `to`"));
+            }
+        }
+        for visitor in &self.visitor {
+            let name = &visitor.name;
+            if !(visitor.share.is_finite() && visitor.share > 0.0) {
+                return Err(format!("visitor `{name}`: share is a number above 0"));
+            }
+            if visitor.think[0].0 > visitor.think[1].0 {
+                return Err(format!("visitor `{name}`: think is [least, most]"));
+            }
+            if visitor.signed_in && self.sign_in.is_none() {
+                return Err(format!("visitor `{name}`: signed_in needs a section [sign_in]"));
+            }
+            if visitor.step.is_empty() {
+                return Err(format!("visitor `{name}`: it does nothing; write [[visitor.step]] with route and path"));
+            }
+            for step in &visitor.step {
+                self.check_step(step).map_err(|what| format!("visitor `{name}`, route `{}`: {what}", step.route))?;
+            }
+        }
+        for (word, choice) in &self.choose {
+            match choice {
+                Choice::Words(words) if words.is_empty() => {
+                    return Err(format!("choose.{word}: there is nothing in it"));
+                }
+                Choice::Numbers { from, to } if from > to => return Err(format!("choose.{word}: from is above to")),
+                _ => {}
+            }
+        }
+        let routes: Vec<String> = self.routes();
+        if let Some(route) = self.objectives.route.keys().find(|route| !routes.contains(route)) {
+            return Err(format!("objectives.route.`{route}`: no visitor has it; there are {}", routes.join(", ")));
+        }
+        for fault in &self.fault {
+            let what = fault.does.as_str();
+            if fault.at.0 + fault.lasts.map_or(Duration::ZERO, |lasts| lasts.0) > lasts {
+                return Err(format!("fault `{what}`: it is not over when the last phase is"));
+            }
+            if (fault.does == Does::Purge) == fault.lasts.is_some() {
+                return Err(format!("fault `{what}`: an outage and a slow database last, a purge does not"));
+            }
+            if (fault.does == Does::SlowDatabase) != fault.by.is_some() {
+                return Err(format!("fault `{what}`: `by` says how slow a slow database is, as in \"300ms\""));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_step(&self, step: &Step) -> Result<(), String> {
+        if !step.path.starts_with('/') {
+            return Err(format!("path `{}` does not begin with /", step.path));
+        }
+        if step.body.is_some() && step.body_bytes.is_some() {
+            return Err("body and body_bytes are two bodies".to_owned());
+        }
+        if step.times == 0 {
+            return Err("times is 1 or more".to_owned());
+        }
+        if (step.stays == Stays::No) == step.lasts.is_some() {
+            return Err("stays and lasts go together".to_owned());
+        }
+        if (step.stays == Stays::Websocket) != step.every.is_some() {
+            return Err("`every` says how often a message goes over a WebSocket".to_owned());
+        }
+        if step.range.is_some() && !step.follow {
+            return Err("range is asked for where a redirect leads: set follow".to_owned());
+        }
+        http::Method::from_bytes(step.method.as_bytes()).map_err(|_| format!("method `{}`", step.method))?;
+        let texts = [Some(&step.path), step.body.as_ref()].into_iter().flatten().chain(step.fields.values());
+        for text in texts {
+            for word in crate::words::words(text) {
+                if word != "unique" && !word.starts_with("secret.") && !self.choose.contains_key(word) {
+                    return Err(format!("{{{word}}} is not in [choose]"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every route that a run may count.
+    #[must_use]
+    pub fn routes(&self) -> Vec<String> {
+        let mut routes: Vec<String> = Vec::new();
+        for step in self.visitor.iter().flat_map(|visitor| &visitor.step) {
+            let mut add = |route: String| {
+                if !routes.contains(&route) {
+                    routes.push(route);
+                }
+            };
+            add(step.route.clone());
+            if step.follow {
+                add(format!("{}, the file", step.route));
+            }
+            if step.stays == Stays::Websocket {
+                add(format!("{}, a message", step.route));
+            }
+        }
+        routes
+    }
+}

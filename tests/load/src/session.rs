@@ -1,0 +1,145 @@
+//! One use of the tool: a scenario, whom it is for, and what is made of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Mutex;
+
+use crate::faults::Hand;
+use crate::judge::judge;
+use crate::knee::{Ground, Search, Tried};
+use crate::local::Local;
+use crate::outcome::{FORMAT, Outcome, Round};
+use crate::report::Machine;
+use crate::run::{OnSecond, Setting};
+use crate::scenario::Scenario;
+use crate::soak::growth;
+use crate::target::Target;
+
+/// A scenario and its target.
+pub struct Session {
+    /// What is asked.
+    pub scenario: Scenario,
+    /// Whom.
+    pub target: Target,
+    /// Hosts that whoever runs it has named.
+    pub yes: Vec<String>,
+    /// The local stack, where it is the target.
+    pub stack: Option<Arc<Mutex<Local>>>,
+    /// Set to end early.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Whether a run was told to end.
+#[must_use]
+pub fn is_interrupted(stop: &AtomicBool) -> bool {
+    stop.load(Ordering::Relaxed)
+}
+
+impl Session {
+    /// Runs the scenario so many times.
+    ///
+    /// # Errors
+    /// A round could not run.
+    pub async fn run(&self, rounds: usize, on_second: OnSecond<'_>) -> Result<Outcome, String> {
+        let mut outcome = self.outcome("run");
+        let hand = Hand::find(&self.scenario, &self.target, self.stack.as_ref())?;
+        for _ in 0..rounds {
+            let (round, notes) = self.round(&self.scenario, &hand, on_second).await?;
+            outcome.rounds.push(round);
+            outcome.notes.extend(notes);
+            if is_interrupted(&self.stop) {
+                outcome.notes.push("ended early: interrupted".to_owned());
+                break;
+            }
+        }
+        outcome.verdict = judge(&self.scenario, &outcome.rounds);
+        Ok(outcome)
+    }
+
+    /// Searches for the knee.
+    ///
+    /// # Errors
+    /// A round could not run.
+    pub async fn knee(
+        &self,
+        search: Search,
+        on_second: OnSecond<'_>,
+        on_step: &(dyn Fn(&Tried) + Sync),
+    ) -> Result<Outcome, String> {
+        let mut outcome = self.outcome("knee");
+        let ground = Ground {
+            scenario: &self.scenario,
+            target: &self.target,
+            yes: &self.yes,
+            stop: &self.stop,
+            on_second,
+            on_step,
+        };
+        let (knee, rounds) = search.run(&ground).await?;
+        outcome.notes.push("faults of the scenario are left out: the knee is that of its visitors".to_owned());
+        (outcome.knee, outcome.rounds) = (Some(knee), rounds);
+        Ok(outcome)
+    }
+
+    /// Holds one rate for long.
+    ///
+    /// # Errors
+    /// The round could not run, or there is no process to look at.
+    pub async fn soak(
+        &self,
+        rate: f64,
+        lasts: std::time::Duration,
+        on_second: OnSecond<'_>,
+    ) -> Result<Outcome, String> {
+        if self.target.processes.is_empty() {
+            let file = "the target's file names no [processes], so that no growth could be seen";
+            return Err(format!("{file}: name the server's, as in `gateway = 1234`, or add --stack"));
+        }
+        let mut outcome = self.outcome("soak");
+        let hand = Hand::Commands(std::collections::BTreeMap::new());
+        let scenario = self.scenario.at_rate("held", rate, lasts);
+        let (round, notes) = self.round(&scenario, &hand, on_second).await?;
+        outcome.soak = growth(&round);
+        outcome.notes = notes;
+        outcome.rounds.push(round);
+        outcome.verdict = judge(&scenario, &outcome.rounds);
+        Ok(outcome)
+    }
+
+    async fn round(
+        &self,
+        scenario: &Scenario,
+        hand: &Hand,
+        on_second: OnSecond<'_>,
+    ) -> Result<(Round, Vec<String>), String> {
+        let (target, yes, stop) = (&self.target, self.yes.as_slice(), &self.stop);
+        Setting { scenario, target, yes, hand, stop, on_second }.round().await
+    }
+
+    fn outcome(&self, command: &str) -> Outcome {
+        let edge = if self.target.edge.is_some() { ", as its edge" } else { "" };
+        Outcome {
+            format: FORMAT,
+            kind: "load".to_owned(),
+            command: command.to_owned(),
+            title: self.scenario.title.clone(),
+            asks: self.scenario.asks.clone(),
+            target: format!("{}{edge}", self.target.url),
+            began: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+            machine: Machine::this(),
+            plan: self.scenario.plan,
+            rounds: Vec::new(),
+            verdict: Vec::new(),
+            knee: None,
+            soak: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// What is missing for the scenario's faults, before anything is begun.
+#[must_use]
+pub fn scenario_needs_a_hand(scenario: &Scenario, target: &Target, stack: bool) -> Option<String> {
+    if stack { None } else { Hand::find(scenario, target, None).err() }
+}

@@ -1,0 +1,80 @@
+//! Signing in before anything is measured: the form's token, then a session cookie.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http_body_util::Full;
+
+use crate::asker::once;
+use crate::scenario::SignIn;
+use crate::way::{Line, Way};
+
+/// As many sessions as the scenario wants.
+///
+/// # Errors
+/// The form does not answer as a form with a token and a cookie does.
+pub(crate) async fn sign_in(way: &Way, wanted: &SignIn) -> Result<Vec<HeaderValue>, String> {
+    let mut sessions = Vec::with_capacity(wanted.sessions);
+    for n in 0..wanted.sessions {
+        if n > 0 {
+            tokio::time::sleep(wanted.every.0).await;
+        }
+        let line = way.visitor(n as u64);
+        let (status, fields, page) =
+            ask(way, &line, Method::GET, &wanted.path, &HeaderMap::new(), String::new()).await?;
+        let page = String::from_utf8_lossy(&page);
+        let token = token(&page, &wanted.token)
+            .ok_or_else(|| format!("{}: status {status}, and no hidden field `{}`", wanted.path, wanted.token))?;
+        let mut with = HeaderMap::new();
+        if let Some(cookie) = cookies(&fields) {
+            with.insert(header::COOKIE, cookie);
+        }
+        with.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let mut form = format!("{}={}", encoded(&wanted.token), encoded(token));
+        for (name, value) in &wanted.fields {
+            form.push_str(&format!("&{}={}", encoded(name), encoded(&value.replace("{n}", &n.to_string()))));
+        }
+        let (status, fields, _) = ask(way, &line, Method::POST, &wanted.path, &with, form).await?;
+        let session = cookies(&fields).filter(|_| (200..400).contains(&status));
+        sessions.push(session.ok_or_else(|| format!("{}: signing in got status {status} and no cookie", wanted.path))?);
+    }
+    Ok(sessions)
+}
+
+async fn ask(
+    way: &Way,
+    line: &Line,
+    method: Method,
+    path: &str,
+    with: &HeaderMap,
+    form: String,
+) -> Result<(u16, HeaderMap, Bytes), String> {
+    let base = way.uri().to_string();
+    let request = Request::builder().method(method.clone()).uri(format!("{}{path}", base.trim_end_matches('/')));
+    let mut request = request.body(Full::new(Bytes::from(form))).map_err(|e| e.to_string())?;
+    request.headers_mut().extend(with.clone());
+    way.sign(line, method.as_str(), path, request.headers_mut())?;
+    once(line.sender(), request).await
+}
+
+/// The value of a hidden field.
+fn token<'a>(page: &'a str, name: &str) -> Option<&'a str> {
+    let field = page.split("<input").find(|field| field.contains(&format!("name=\"{name}\"")))?;
+    field.split_once("value=\"")?.1.split_once('"').map(|(token, _)| token)
+}
+
+/// What was set, as a browser sends it back.
+fn cookies(fields: &HeaderMap) -> Option<HeaderValue> {
+    let set = fields.get_all(header::SET_COOKIE).iter();
+    let pairs: Vec<&str> = set.filter_map(|cookie| cookie.to_str().ok()?.split(';').next()).collect();
+    (!pairs.is_empty()).then(|| HeaderValue::try_from(pairs.join("; ")).ok()).flatten()
+}
+
+/// As a form's field (WHATWG URL, application/x-www-form-urlencoded).
+fn encoded(text: &str) -> String {
+    let one = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' => char::from(byte).to_string(),
+        b' ' => "+".to_owned(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(one).collect()
+}

@@ -1,0 +1,355 @@
+//! The tool against servers whose behaviour is known: its figures must be right within 1 % or 1 ms of what the server itself saw.
+//!
+//! Whoever else uses the machine delays both, and is no fault of the tool's: a figure may be measured three times, and must be right once.
+
+mod server;
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use load::Session;
+use load::outcome::{Outcome, RouteOutcome};
+use load::scenario::{Scenario, Span};
+use load::target::{Edge, Target};
+use server::{Does, Server};
+
+const TRIES: usize = 3;
+
+fn scenario(phases: &str, steps: &str, more: &str) -> Scenario {
+    let text = format!(
+        "title = \"a test\"\nasks = \"is it right?\"\nplan = 50\nphase = [{phases}]\n\
+         visitor = [{{ name = \"v\", share = 1, step = [{steps}] }}]\n{more}"
+    );
+    Scenario::parse("test.toml", &text).unwrap()
+}
+
+/// The same by visitors who stay, so that all but their first requests find a connection open.
+fn by_regulars(mut scenario: Scenario) -> Scenario {
+    for visitor in &mut scenario.visitor {
+        visitor.think = [Span(Duration::from_millis(100)); 2];
+        visitor.step.iter_mut().for_each(|step| step.times = 1000);
+    }
+    scenario
+}
+
+fn session(scenario: Scenario, target: Target) -> Session {
+    Session { scenario, target, yes: Vec::new(), stack: None, stop: Arc::new(AtomicBool::new(false)) }
+}
+
+async fn run(server: &Server, scenario: Scenario, change: impl FnOnce(&mut Target)) -> Outcome {
+    let mut target = Target { url: server.url(), ..Target::default() };
+    change(&mut target);
+    session(scenario, target).run(1, &|_| {}).await.unwrap()
+}
+
+fn route<'a>(outcome: &'a Outcome, name: &str) -> &'a RouteOutcome {
+    outcome.rounds[0].routes.iter().find(|route| route.route == name).unwrap_or_else(|| panic!("no route {name}"))
+}
+
+/// One test at a time, since they measure, and before what else this machine does, where the system lets us.
+fn alone(test: impl Future<Output = ()>) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Of this thread and all that it starts.
+    let thread = std::fs::read_link("/proc/thread-self").unwrap_or_default();
+    if let Some(thread) = thread.file_name() {
+        let _ = Command::new("chrt").args(["--fifo", "--pid", "10"]).arg(thread).output();
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).enable_all().build().unwrap().block_on(test);
+}
+
+/// Within 1 % or 1 ms.
+fn right(measured: f64, truth: f64) -> bool {
+    (measured - truth).abs() <= (truth * 0.01).max(1.0)
+}
+
+/// Until `figures` are all right: name, measured, truth.
+async fn measured(mut figures: impl AsyncFnMut() -> Vec<(&'static str, f64, f64)>) {
+    let mut wrong = Vec::new();
+    for _ in 0..TRIES {
+        wrong = figures().await;
+        wrong.retain(|(_, measured, truth)| !right(*measured, *truth));
+        if wrong.is_empty() {
+            return;
+        }
+    }
+    panic!("wrong in {TRIES} tries (figure, measured, truth): {wrong:?}");
+}
+
+const A_SECOND: &str = r#"{ name = "p", rate = 200, lasts = "1500ms" }"#;
+const GET: &str = r#"{ route = "r", path = "/" }"#;
+
+#[test]
+fn a_fixed_latency_is_measured_over_both_versions_of_http() {
+    alone(async {
+        for version in [1, 2] {
+            measured(async || {
+                let server = Server::start(Does::Waits(Duration::from_millis(40))).await;
+                let outcome =
+                    run(&server, by_regulars(scenario(A_SECOND, GET, "")), |target| target.http = Some(version)).await;
+                let (seen, truth) = (route(&outcome, "r"), server.times());
+                assert_eq!((seen.count, truth.len(), seen.failed()), (300, 300, 0));
+                vec![("p50", seen.from_due.p50_ms, truth.at(0.5)), ("p90", seen.from_due.p90_ms, truth.at(0.9))]
+            })
+            .await;
+        }
+    });
+}
+
+/// One connection, 100 requests a second for 3 s, and nobody is answered for 600 ms of them: 60 requests are due in that time, one of five, and
+/// wait from 600 ms down. When each was due follows from the rate, when it was answered from the server's clock.
+#[test]
+fn a_stall_is_charged_to_all_that_it_kept_waiting() {
+    alone(async {
+        measured(async || {
+            let stall = Duration::from_millis(600);
+            let server = Server::start(Does::Stalls { after: Duration::from_secs(1), lasts: stall }).await;
+            let keys = server::keys_file();
+            let edge = Edge { keys_file: keys.path().to_path_buf(), certificate: None, key: None, connections: 1 };
+            let phase = r#"{ name = "p", rate = 100, lasts = "3s" }"#;
+            let outcome = run(&server, scenario(phase, GET, ""), |target| target.edge = Some(edge)).await;
+            let (seen, truth) = (route(&outcome, "r"), server.since_due(100.0));
+            assert_eq!((seen.count, truth.len(), seen.failed(), server.connections()), (300, 300, 0, 1));
+            // A closed loop would have seen one slow request, and told of a p99 as good as ever.
+            assert!(seen.from_sent.p99_ms < 60.0 && seen.from_due.p50_ms < 60.0, "{:?}", seen.from_sent);
+            assert!(truth.at(0.9) > 280.0 && truth.at(0.98) > 500.0 && truth.at(1.0) > 580.0, "the stall itself");
+            let at =
+                |quantile: f64| seen.from_due.curve.iter().find(|(at, _)| (*at - quantile).abs() < 1e-9).unwrap().1;
+            vec![
+                ("p90", at(0.9), truth.at(0.9)),
+                ("p95", at(0.95), truth.at(0.95)),
+                ("p98", at(0.98), truth.at(0.98)),
+                ("max", seen.from_due.max_ms, truth.at(1.0)),
+            ]
+        })
+        .await;
+    });
+}
+
+#[test]
+fn errors_are_counted_to_the_last_one_by_kind() {
+    alone(async {
+        let server = Server::start(Does::Fails).await;
+        let outcome = run(&server, scenario(A_SECOND, GET, ""), |_| {}).await;
+        let (seen, truth) = (route(&outcome, "r"), server.failures());
+        assert_eq!(seen.count, 300);
+        let told = |kind: &str| seen.errors.get(kind).copied().unwrap_or(0);
+        assert_eq!((told("status"), told("closed"), told("cut off")), (truth.statuses, truth.dropped, truth.cut));
+        assert_eq!((truth.statuses, truth.dropped, truth.cut), (15, 15, 15), "one of twenty each");
+        assert_eq!(seen.statuses["500"], 15);
+        assert!((seen.failed_share() - 0.15).abs() < 1e-9);
+        assert!(!outcome.kept() && outcome.verdict.iter().any(|judged| judged.what == "errors" && !judged.kept));
+    });
+}
+
+#[test]
+fn a_slow_body_counts_until_its_last_byte() {
+    alone(async {
+        measured(async || {
+            let server = Server::start(Does::Drips { parts: 4, pause: Duration::from_millis(25) }).await;
+            let outcome = run(&server, by_regulars(scenario(A_SECOND, GET, "")), |_| {}).await;
+            let (seen, truth) = (route(&outcome, "r"), server.times());
+            assert_eq!((seen.count, seen.bytes, seen.failed()), (300, 300 * 4 * 1000, 0));
+            vec![("p50", seen.from_due.p50_ms, truth.at(0.5)), ("p90", seen.from_due.p90_ms, truth.at(0.9))]
+        })
+        .await;
+    });
+}
+
+#[test]
+fn what_never_answers_is_given_up_in_time() {
+    alone(async {
+        let server = Server::start(Does::Waits(Duration::from_secs(60))).await;
+        let phase = r#"{ name = "p", rate = 50, lasts = "1s" }"#;
+        let more = "[bounds]\ntimeout = \"400ms\"\nin_flight = 10\n";
+        let outcome = run(&server, scenario(phase, GET, more), |_| {}).await;
+        let seen = route(&outcome, "r");
+        let (late, unsent) = (seen.errors["timeout"], seen.errors["not sent: too many under way"]);
+        // Ten at once, 400 ms each: 10 at first, and 10 more 400 and 800 ms later, but for those that are due before there is room.
+        assert_eq!(late + unsent, 50, "{:?}", seen.errors);
+        assert!((25..=30).contains(&late), "{late}");
+        assert!((400.0..450.0).contains(&seen.from_due.p50_ms), "{}", seen.from_due.p50_ms);
+    });
+}
+
+#[test]
+fn browsers_have_six_connections_each_and_the_edge_has_few_for_all() {
+    alone(async {
+        let server = Server::start(Does::Waits(Duration::from_millis(100))).await;
+        let steps = r#"{ route = "r", path = "/", times = 1000 }"#;
+        let phase = r#"{ name = "p", rate = 200, lasts = "1s" }"#;
+        // One visitor at most, who does not think: as many requests at once as connections.
+        let outcome = run(&server, scenario(phase, steps, "[bounds]\nvisitors = 1\n"), |_| {}).await;
+        assert_eq!((server.connections(), server.clients()), (6, 1));
+        assert_eq!(outcome.rounds[0].connections, 6);
+
+        let server = Server::start(Does::Waits(Duration::ZERO)).await;
+        run(&server, scenario(phase, GET, ""), |_| {}).await;
+        assert_eq!((server.connections(), server.clients()), (200, 200), "each visit is somebody else's");
+
+        let keys = server::keys_file();
+        for (version, most) in [(1, 4), (2, 4)] {
+            let server = Server::start(Does::Waits(Duration::from_millis(20))).await;
+            let edge = Edge { keys_file: keys.path().to_path_buf(), certificate: None, key: None, connections: 4 };
+            let outcome = run(&server, scenario(phase, GET, ""), |target| {
+                (target.edge, target.http) = (Some(edge), Some(version));
+            })
+            .await;
+            assert!(server.connections() <= most, "{} connections over HTTP/{version}", server.connections());
+            assert_eq!((route(&outcome, "r").failed(), server.signed()), (0, 200), "the edge's signature on each");
+        }
+    });
+}
+
+#[test]
+fn streams_and_sockets_are_timed_and_held() {
+    alone(async {
+        measured(async || {
+            let server = Server::start(Does::Streams(Duration::from_millis(30))).await;
+            let steps = r#"{ route = "events", path = "/events", stays = "events", lasts = "600ms" }"#;
+            let phase = r#"{ name = "p", rate = 20, lasts = "2s" }"#;
+            let outcome = run(&server, by_regulars(scenario(phase, steps, "")), |_| {}).await;
+            let seen = route(&outcome, "events");
+            assert_eq!((seen.count, seen.failed()), (40, 0), "{:?}", seen.errors);
+            let held = outcome.rounds[0].seconds[1].streams;
+            assert!((9..=14).contains(&held), "{held} streams: 20 a second for 600 ms are 12");
+            vec![("the first event", seen.from_due.p50_ms, server.times().at(0.5))]
+        })
+        .await;
+        let server = Server::start(Does::Streams(Duration::ZERO)).await;
+        let steps = r#"{ route = "broken", path = "/broken", stays = "events", lasts = "10s" }"#;
+        let outcome = run(&server, scenario(A_SECOND, steps, ""), |_| {}).await;
+        assert_eq!(route(&outcome, "broken").errors["broke off"], 300);
+
+        measured(async || {
+            let server = Server::start_echo(Duration::from_millis(10)).await;
+            let steps = r#"{ route = "ws", path = "/ws", stays = "websocket", lasts = "950ms", every = "100ms" }"#;
+            let phase = r#"{ name = "p", rate = 10, lasts = "2s" }"#;
+            let outcome = run(&server, scenario(phase, steps, ""), |_| {}).await;
+            let (opened, messages) = (route(&outcome, "ws"), route(&outcome, "ws, a message"));
+            assert_eq!((opened.count, opened.failed(), messages.failed()), (20, 0, 0));
+            // Nine each, but for those who came in the last second.
+            assert!((100..=180).contains(&messages.count), "{}", messages.count);
+            vec![("a message", messages.from_due.p50_ms, server.times().at(0.5))]
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_redirect_to_a_file_is_followed_with_its_range_and_timed_by_itself() {
+    alone(async {
+        let server = Server::start(Does::HandsOff).await;
+        let steps = r#"{ route = "download", path = "/download", follow = true, range = "bytes=0-99" }"#;
+        let outcome = run(&server, scenario(A_SECOND, steps, ""), |_| {}).await;
+        let (sent, file) = (route(&outcome, "download"), route(&outcome, "download, the file"));
+        assert_eq!((sent.statuses["302"], file.statuses["206"], file.bytes), (300, 300, 300 * 100));
+        assert_eq!((file.hits, file.misses), (300, 0));
+    });
+}
+
+/// A server that does one thing at a time, in 10 ms, can do 100 a second and not one more.
+#[test]
+fn the_knee_is_where_the_server_has_no_more_to_give() {
+    alone(async {
+        let server = Server::start(Does::OneAtATime(Duration::from_millis(10))).await;
+        let scenario = scenario(A_SECOND, GET, "[objectives]\np99 = \"100ms\"\n");
+        let target = Target { url: server.url(), ..Target::default() };
+        let search = load::knee::Search { from: 60.0, to: 1000.0, each: Duration::from_secs(2), within: 0.15 };
+        let outcome = session(scenario, target).knee(search, &|_| {}, &|_| {}).await.unwrap();
+        let knee = outcome.knee.unwrap();
+        // What it can do by its own clock: timers of this machine wake late.
+        let most = server.served_a_second();
+        assert!(knee.rate <= most * 1.08 && knee.rate >= most * 0.6, "{} of {most}", knee.rate);
+        assert!(knee.broke_at.is_some_and(|rate| rate > knee.rate && rate <= knee.rate * 1.16), "{:?}", knee.broke_at);
+        assert!(knee.broken.iter().any(|judged| judged.what == "p99") && !knee.saturated.is_empty());
+        assert_eq!(knee.head_room, Some(knee.rate / 50.0));
+    });
+}
+
+#[test]
+fn a_slower_server_is_told_from_noise_and_the_same_one_is_not() {
+    alone(async {
+        let phase = r#"{ name = "p", rate = 100, lasts = "500ms" }"#;
+        let measure = async |ms: u64| {
+            let server = Server::start(Does::Waits(Duration::from_millis(ms))).await;
+            let target = Target { url: server.url(), ..Target::default() };
+            session(scenario(phase, GET, ""), target).run(5, &|_| {}).await.unwrap()
+        };
+        let (before, again, slower) = (measure(20).await, measure(20).await, measure(40).await);
+        let of = |a: &Outcome, b: &Outcome| {
+            let found = load::compare::compare(a, b);
+            found.into_iter().find(|one| one.figure == "r, p50 ms").unwrap().verdict
+        };
+        use load::compare::Verdict;
+        assert_eq!((of(&before, &slower), of(&slower, &before)), (Verdict::Worse, Verdict::Better));
+        assert_ne!(of(&before, &again), Verdict::TooFew);
+        let few = Outcome { rounds: before.rounds[..2].to_vec(), ..before.clone() };
+        assert_eq!(of(&few, &slower), Verdict::TooFew);
+        // Written and read, it is the same.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a/run.json");
+        before.write(&file).unwrap();
+        assert_eq!(Outcome::read(&file).unwrap().rounds.len(), 5);
+    });
+}
+
+#[test]
+fn bounds_and_an_interruption_end_a_run() {
+    alone(async {
+        let server = Server::start(Does::Waits(Duration::ZERO)).await;
+        let outcome = run(&server, scenario(A_SECOND, GET, "[bounds]\nrequests = 50\n"), |_| {}).await;
+        assert_eq!(route(&outcome, "r").count, 50);
+        assert!(outcome.notes.iter().any(|note| note.contains("bounds.requests")), "{:?}", outcome.notes);
+        let long = scenario(r#"{ name = "p", rate = 100, lasts = "60s" }"#, GET, "");
+        let session = session(long, Target { url: server.url(), ..Target::default() });
+        let stop = Arc::clone(&session.stop);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            stop.store(true, Ordering::Relaxed);
+        });
+        let outcome = session.run(3, &|_| {}).await.unwrap();
+        assert_eq!(outcome.rounds.len(), 1);
+        assert!(route(&outcome, "r").count < 200);
+    });
+}
+
+#[test]
+fn every_shipped_scenario_is_sound_and_a_page_long() {
+    for (name, text) in load::scenario::SHIPPED {
+        let scenario = Scenario::parse(name, text).unwrap();
+        assert!(text.lines().count() <= 80, "{name}: {} lines", text.lines().count());
+        assert!(scenario.asks.ends_with('?') && scenario.plan.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_line_and_what_would_be_right() {
+    let good = "title = \"t\"\nasks = \"q\"\nphase = [{ name = \"p\", rate = 1, lasts = \"1s\" }]\nvisitor = [{ name = \"v\", share = 1, step = [{ route = \"r\", path = \"/\" }] }]\n";
+    let cases = [
+        ("lasts = \"1s\"", "lasts = \"1\"", "s.toml:3: `1` is no time: write one as in \"300ms\" or \"2m\""),
+        ("rate = 1,", "rate = 0,", "s.toml: phase `p`: rate and to are requests a second, one of them above 0"),
+        ("share = 1,", "share = 1, shares = 2,", "s.toml:4: unknown field `shares`"),
+        ("path = \"/\"", "path = \"/{page}\"", "s.toml: visitor `v`, route `r`: {page} is not in [choose]"),
+        ("path = \"/\"", "path = \"x\"", "s.toml: visitor `v`, route `r`: path `x` does not begin with /"),
+        (
+            "path = \"/\"",
+            "path = \"/\", stays = \"events\"",
+            "s.toml: visitor `v`, route `r`: stays and lasts go together",
+        ),
+        ("asks = \"q\"", "", "s.toml:1: missing field `asks`"),
+    ];
+    for (from, to, said) in cases {
+        let error = Scenario::parse("s.toml", &good.replace(from, to)).unwrap_err();
+        assert!(error.starts_with(said), "{error}\nwanted {said}");
+    }
+    Scenario::parse("s.toml", good).unwrap();
+    assert!(Scenario::open("no-such").unwrap_err().contains("launch-day"));
+    let fault = good.to_owned() + "[[fault]]\ndoes = \"outage\"\nat = \"0s\"\nlasts = \"1s\"\n";
+    let scenario = Scenario::parse("s.toml", &fault).unwrap();
+    let missing = load::scenario_needs_a_hand(&scenario, &Target::default(), false).unwrap();
+    assert!(missing.contains("--stack") && missing.contains("fault.outage"), "{missing}");
+}
