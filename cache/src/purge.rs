@@ -121,6 +121,19 @@ impl Log {
         self.newest = newest.max(self.newest);
     }
 
+    /// Whether a purge says nothing more: one of its scope is known that is as new.
+    #[must_use]
+    pub fn knows(&self, purge: &Purge) -> bool {
+        let mark = match &purge.scope {
+            Scope::Url(url) => self.urls.get(url),
+            Scope::Tag(tag) => self.tags.get(tag),
+            Scope::Group { origin, name } => self.groups.get(&group_key(origin, name)),
+            Scope::All => Some(&self.all),
+            Scope::Prefix(prefix) => self.prefixes.iter().find(|(known, _)| known == prefix).map(|(_, mark)| mark),
+        };
+        mark.is_some_and(|mark| mark.hard.max(if purge.soft { mark.soft } else { 0 }) >= purge.at)
+    }
+
     /// The purges above `after`, newest first, at most `most`. Where there are more, the oldest are told as one of everything.
     #[must_use]
     pub fn since(&self, after: u64, most: usize) -> Vec<Purge> {

@@ -1,6 +1,7 @@
 //! What the commands do.
 
 mod buckets;
+mod cost;
 mod objects;
 mod top;
 
@@ -19,6 +20,7 @@ use origin::run::{self, RunError};
 use time::OffsetDateTime;
 
 pub(crate) use buckets::{Buckets, buckets};
+pub(crate) use cost::cost;
 pub(crate) use objects::{Objects, objects};
 pub(crate) use top::{Top, top};
 

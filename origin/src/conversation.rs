@@ -5,6 +5,7 @@ mod http2;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +34,11 @@ pub(crate) struct Connection {
 }
 
 /// Holds one connection to its end. Where there is no identity it is in clear text.
-pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, stream: Stream, mut place: Place) {
+pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, mut stream: Stream, mut place: Place) {
     metrics::count(|counts| counts.connections.add(1));
+    if identity.is_some() && !introduced(&core, &mut stream).await {
+        return;
+    }
     let address = stream.peer();
     if let Stream::Tcp(stream, _) = &stream {
         // Without it small answers wait for the peer's acknowledgement.
@@ -76,6 +80,28 @@ pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, strea
             }
         }
     }
+}
+
+/// Has a balancer, where one passes the connection on, say for whom; `false` where it does not.
+pub(crate) async fn introduced(core: &Core, stream: &mut Stream) -> bool {
+    let config = &core.gateway.config;
+    if !stream.is_passed_on_by(&config.listen.balancers) {
+        return true;
+    }
+    let balancer = stream.peer();
+    // In a box, which is gone when it has said so.
+    match Box::pin(stream.introduce(config.timeouts.handshake.0)).await {
+        Ok(()) => return true,
+        // It has looked whether somebody listens.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            tracing::debug!(balancer.address = %balancer, "a balancer has left before it said for whom it comes");
+        }
+        Err(error) => {
+            metrics::event(Event::ConnectionRefused, "proxy-header");
+            tracing::warn!(balancer.address = %balancer, %error, "closed: the balancer does not say by the PROXY protocol for whom it comes");
+        }
+    }
+    false
 }
 
 /// Whether a client in clear text begins with HTTP/2's preface (RFC 9113 section 3.3); no method begins like it.

@@ -99,7 +99,7 @@ impl Gateway {
             apps,
             sites: Sites::new(config.sites.clone()),
             store: EntryStore::new(&config.cache),
-            orders: Orders::of(config.state.as_ref().map(|state| state.folder.as_path())),
+            orders: Orders::of(config.state.as_ref().map(|state| state.folder.as_path()), config.peer.is_some()),
             zone_cache,
             ranges,
             rates: Rates::new(&config.rates),

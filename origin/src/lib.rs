@@ -21,6 +21,7 @@ mod compress;
 pub mod config;
 mod conversation;
 mod cores;
+pub mod cost;
 pub mod drain;
 mod expiry;
 mod files;

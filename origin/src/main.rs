@@ -181,6 +181,24 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
         config: PathBuf,
     },
+    /// What the site costs in a month, line by line; how much of the Worker's free quota is used; what twice the traffic, or an attack, would cost
+    #[command(
+        max_term_width = 100,
+        after_help = "Examples:
+  origin cost
+  origin cost --prices prices.toml     with your own prices, and what only you know (deploy/prices.toml is where to begin)
+
+Prices that were read half a year ago and more are marked. Exit codes: 0 done, 1 the gateway can't be asked, 2 the prices are
+wrong, 78 the configuration is."
+    )]
+    Cost {
+        /// The prices, where they are not those that this program comes with
+        #[arg(long, value_name = "FILE")]
+        prices: Option<PathBuf>,
+        /// The configuration, whose [admin] says where the gateway listens
+        #[arg(long, value_name = "FILE", default_value = "/etc/origin/origin.toml")]
+        config: PathBuf,
+    },
     /// The buckets themselves: versions, CORS, what goes by itself, and that the write-only key reads nothing
     #[command(
         max_term_width = 100,
@@ -236,6 +254,7 @@ fn main() -> ExitCode {
             let shown = file.clone().unwrap_or_else(|| config.clone());
             (command::ranges(what, file, &api, ca.as_deref(), &config), shown)
         }
+        Command::Cost { prices, config } => (command::cost(prices.as_deref(), &config), config),
         Command::Buckets { what } => (command::buckets(&what), PathBuf::new()),
         Command::Objects { what } => (command::objects(&what), PathBuf::new()),
         Command::Block(block) => (command::block(&block), block.config),

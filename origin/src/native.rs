@@ -94,7 +94,7 @@ impl Host for Native {
     }
 
     fn sequence(&self) -> u64 {
-        self.gateway().orders.newest()
+        self.gateway().orders.sequence()
     }
 
     fn standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> T {

@@ -1,21 +1,25 @@
 //! What the operator has ordered, as all cores see it: purges, and standing orders.
 
 mod journal;
+mod link;
+mod peer;
 
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use cache::purge::{Scope, Verdict};
 use cache::{Key, Meta};
-use contract::news::News;
-use edge::Standing;
+use contract::news::{self, News};
+use edge::{Standing, following};
 
 use crate::gateway::Gateway;
 use journal::{Journal, Known, Opened};
+pub(crate) use link::{PATH, follow};
+use peer::Peer;
 
 /// For so long an order is not noticed that another process of ours has added.
 const LOOK: Duration = Duration::from_millis(250);
@@ -25,6 +29,13 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct Orders {
     /// The number of the newest one, so that a hit needs no lock.
     newest: AtomicU64,
+    /// The number up to which edges are told: the newest, unless another gateway has to know it first.
+    told: AtomicU64,
+    /// What is known of the other gateway, where there is one. Locked after what is known.
+    peer: Option<Mutex<Peer>>,
+    /// Tells this process from others, and what time it is for `peer`.
+    instance: u64,
+    began: Instant,
     known: RwLock<Known>,
     /// The standing ones once more, for every request to read.
     standing: ArcSwap<Standing>,
@@ -52,10 +63,11 @@ impl Orders {
     ///
     /// It counts on from the time in milliseconds, so that whoever follows it never sees a number go back, as long as there are fewer
     /// than a thousand purges a second.
+    ///
+    /// `shared` says that there is another gateway before the same sites, which [`follow`] asks.
     #[must_use]
-    pub fn of(folder: Option<&Path>) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_millis()).unwrap_or(0);
+    pub fn of(folder: Option<&Path>, shared: bool) -> Self {
+        let now = now();
         let (journal, known) = match folder.map(|folder| (folder, Journal::open(folder, now))) {
             None => (None, Known::starting_at(now)),
             Some((folder, Ok(Opened { journal, known, fault }))) => {
@@ -77,15 +89,31 @@ impl Orders {
                 (None, Known::starting_at(now))
             }
         };
-        let newest = AtomicU64::new(known.log.newest());
+        let newest = known.log.newest();
         let standing = ArcSwap::from_pointee(known.standing.clone());
-        Self { newest, known: RwLock::new(known), standing, journal, counts: Default::default() }
+        Self {
+            newest: AtomicU64::new(newest),
+            told: AtomicU64::new(if shared { 0 } else { newest }),
+            peer: shared.then(|| Mutex::new(Peer::new(newest, Duration::ZERO))),
+            instance: rand::random(),
+            began: Instant::now(),
+            known: RwLock::new(known),
+            standing,
+            journal,
+            counts: Default::default(),
+        }
     }
 
-    /// The number of the newest purge.
+    /// The number of the newest one.
     #[must_use]
     pub fn newest(&self) -> u64 {
         self.newest.load(Ordering::Acquire)
+    }
+
+    /// The number up to which edges, and entries of our own, may take all orders for known.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.told.load(Ordering::Acquire)
     }
 
     /// Purges; gives the number of the last. They are in force, and in the hands of the system; on the disk they are after
@@ -93,11 +121,15 @@ impl Orders {
     pub fn purge(&self, scopes: &[Scope], soft: bool) -> u64 {
         self.change(
             |known| {
+                self.raise(known);
                 for scope in scopes {
                     known.log.add(scope, soft);
                 }
             },
-            |journal, known| journal.purge(known, scopes, soft),
+            |journal, known| {
+                self.raise(known);
+                journal.purge(known, scopes, soft)
+            },
         );
         for scope in scopes {
             self.counts[kind(scope)].fetch_add(1, Ordering::Relaxed);
@@ -112,8 +144,24 @@ impl Orders {
 
     /// Changes them; gives the number of the change.
     pub fn stand(&self, change: impl Fn(&mut Standing)) -> u64 {
-        self.change(|known| known.stand(&change), |journal, known| journal.stand(known, &change));
+        self.change(
+            |known| {
+                self.raise(known);
+                known.stand(&change);
+            },
+            |journal, known| {
+                self.raise(known);
+                journal.stand(known, &change)
+            },
+        );
         self.newest()
+    }
+
+    /// Where there is another gateway, numbers follow the clock, and keep what was promised to it.
+    fn raise(&self, known: &mut Known) {
+        if let Some(floor) = self.with_peer(|peer| peer.floor(now())) {
+            known.log.learn(&[], floor);
+        }
     }
 
     fn change(&self, alone: impl FnOnce(&mut Known), kept: impl FnOnce(&mut Journal, &mut Known) -> io::Result<()>) {
@@ -130,6 +178,9 @@ impl Orders {
             self.standing.store(Arc::new(known.standing.clone()));
         }
         self.newest.store(known.log.newest(), Ordering::Release);
+        if self.peer.is_none() {
+            self.told.store(known.log.newest(), Ordering::Release);
+        }
     }
 
     /// Waits until all that was added is on the disk; without a disk, not at all.
@@ -161,6 +212,11 @@ impl Orders {
         Some(what(&mut journal.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
+    fn with_peer<T>(&self, what: impl FnOnce(&mut Peer) -> T) -> Option<T> {
+        let peer = self.peer.as_ref()?;
+        Some(what(&mut peer.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
     /// How many there were, by kind.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         KINDS.into_iter().zip(&self.counts).map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
@@ -169,7 +225,7 @@ impl Orders {
     /// What an edge has to know that knows those up to `after`.
     pub(crate) fn news(&self, after: u64) -> News {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        edge::following::news(&known.log, &known.standing, after)
+        held_back(&known, after, self.sequence())
     }
 
     /// What they say of an entry.
@@ -180,4 +236,27 @@ impl Orders {
         }
         self.known.read().unwrap_or_else(PoisonError::into_inner).log.verdict(key, stored)
     }
+}
+
+/// The time in milliseconds.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(0)
+}
+
+/// What an edge has to know that knows those up to `after`, and may be told those up to `told`.
+fn held_back(known: &Known, after: u64, told: u64) -> News {
+    let mut news = following::news(&known.log, &known.standing, after);
+    if told >= news.sequence {
+        return news;
+    }
+    news.sequence = told;
+    news.standing = news.standing.filter(|standing| standing.at <= told);
+    // One of everything may stand for others that are older.
+    let everything = after < told && news.purges.iter().any(|purge| purge.at > told && purge.what == news::What::All);
+    news.purges.retain(|purge| purge.at <= told);
+    if everything {
+        news.purges.insert(0, news::Purge { at: told, soft: false, what: news::What::All });
+    }
+    news
 }

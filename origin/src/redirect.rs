@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::acme::{self, Acme};
+use crate::conversation::introduced;
 use crate::gateway::{Core, Gateway};
 use crate::limits::connections::Place;
 use crate::listen::{Identity, Stream};
@@ -29,7 +30,10 @@ const HEAD: usize = 8 << 10;
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Answers the one request of a connection.
-pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, stream: Stream, mut place: Place) {
+pub(crate) async fn hold(core: Arc<Core>, identity: Option<Arc<Identity>>, mut stream: Stream, mut place: Place) {
+    if !introduced(&core, &mut stream).await {
+        return;
+    }
     let address = stream.peer();
     if !address.is_loopback() && !place.is_of(address) {
         return tracing::info!(client.address = %address, "closed: it has limits.connections_per_client open");

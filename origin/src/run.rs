@@ -16,7 +16,7 @@ use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
 use crate::handover::{self, Inheritance, Successor};
 use crate::listen::{self, Identity, Listening, Name, Opened};
-use crate::orders::Orders;
+use crate::orders::{self, Orders};
 use crate::{admin, expiry, service_manager, telemetry, upstream};
 
 /// For what health has seen last to be kept, once everything has drained.
@@ -81,6 +81,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
         }
         upstream::watch(&gateway.apps);
         tokio::spawn(Orders::watch(Arc::clone(&gateway)));
+        tokio::spawn(orders::follow(Arc::clone(&gateway)));
         tokio::spawn(telemetry::watch());
         let (admin, leave) = serve_admin(&gateway, &sockets)?;
         let public = sockets.iter().filter(|l| l.name != Name::Admin).map(ToString::to_string);

@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     let gateway = Arc::clone(&core.gateway);
     let gateway = &*gateway;
     // Before anything is looked up: what the edge stores of the answer is as of then or later.
-    let sequence = gateway.orders.newest();
+    let sequence = gateway.orders.sequence();
     let random: [u8; 16] = rand::random();
     let version = request.version();
     let over_http2 = version == Version::HTTP_2 && websocket::from_http2(&mut request);

@@ -126,6 +126,15 @@ const CASES: &[(&str, &str)] = &[
     ("trust without client_ca", "{http}{site}trust = \"cloudflare\"\n"),
     ("a site's certificate without its key", "{http}{site}cert = \"DIR/own.pem\"\n"),
     ("a site's certificate without [tls]", "{http}{site}cert = \"DIR/own.pem\"\nkey = \"DIR/own.key\"\n"),
+    ("a peer without what it needs", "{http}{site}[peer]\nadmin = \"10.0.0.6:9180\"\n"),
+    (
+        "a peer that is ourselves",
+        "{http}{site}[state]\n[admin]\nlisten = \"127.0.0.1:9180\"\n[peer]\nadmin = \"127.0.0.1:9180\"\n",
+    ),
+    (
+        "balancers that are none",
+        "listen.balancers = [\"10.0.0.2\", \"10.0.0\", \"0.0.0.0/0\", \"fd00::/15\"]\n{http}{site}",
+    ),
     ("a redirect to nowhere", "listen.redirect = [\"[::]:80\"]\n{http}{site}"),
     ("an app that can't be asked", "{tls}{site}acme_ask = \"https://127.0.0.1:3000/ask\"\n"),
     ("an app that can't be asked, and holds a secret", "{tls}{site}acme_ask = \"http://a:{secret}@127.0.0.1/ask\"\n"),

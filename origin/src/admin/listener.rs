@@ -11,17 +11,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
 use super::router;
 use crate::gateway::Gateway;
-use crate::listen::{Address, Listening};
+use crate::listen::{Address, Listener, Listening, Stream};
 
 /// Connections at once; who comes later waits.
 const CONNECTIONS: usize = 64;
 /// For a request's head.
 const HEAD: Duration = Duration::from_secs(10);
+/// After a connection could not be accepted.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers on the private listener until `left` ends.
 ///
@@ -33,42 +35,39 @@ pub(crate) fn serve(
     left: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let socket = private.sockets.first().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
-    socket.set_nonblocking(true)?;
-    match &private.address {
-        Address::Tcp(_) => {
-            let listener = tokio::net::TcpListener::from_std(socket.into())?;
-            spawn(accept(listener, router(gateway, false)), left);
-        }
-        Address::Unix(_) => {
-            let listener = tokio::net::UnixListener::from_std(socket.into())?;
-            spawn(accept(listener, router(gateway, true)), left);
-        }
-    }
-    Ok(())
-}
-
-fn spawn(accepting: impl Future<Output = ()> + Send + 'static, left: impl Future<Output = ()> + Send + 'static) {
+    let unix = matches!(private.address, Address::Unix(_));
+    let accepting = accept(Listener::new(socket)?, router(gateway, unix), Arc::clone(gateway));
     tokio::spawn(async {
         tokio::select! {
             () = accepting => {}
             () = left => {}
         }
     });
+    Ok(())
 }
 
-async fn accept<L: axum::serve::Listener>(mut listener: L, routes: Router) {
+async fn accept(listener: Listener, routes: Router, gateway: Arc<Gateway>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (io, _) = listener.accept().await;
-        let routes = routes.clone();
-        let service = service_fn(move |request: Request<Incoming>| routes.clone().oneshot(request.map(Body::new)));
-        tokio::spawn(async move {
-            let _place = place;
-            let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-            // How it ended is the visitor's affair.
-            let _ = builder.serve_connection(TokioIo::new(io), service).await;
-        });
+        let Ok(stream) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        tokio::spawn(hold(stream, routes.clone(), Arc::clone(&gateway), place));
+    }
+}
+
+/// How it ends is the visitor's affair.
+async fn hold(mut stream: Stream, routes: Router, gateway: Arc<Gateway>, _place: OwnedSemaphorePermit) {
+    if stream.is_passed_on_by(&gateway.config.listen.balancers) && stream.take_introduction(HEAD).await.is_err() {
+        return;
+    }
+    let service = service_fn(move |request: Request<Incoming>| routes.clone().oneshot(request.map(Body::new)));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    match stream {
+        Stream::Tcp(stream, _) => drop(builder.serve_connection(TokioIo::new(stream), service).await),
+        Stream::Unix(stream) => drop(builder.serve_connection(TokioIo::new(stream), service).await),
     }
 }

@@ -26,6 +26,7 @@ pub use maintenance::Closing;
 pub use purge::Wish;
 
 use crate::gateway::Gateway;
+use crate::orders;
 use refusal::Refusal;
 use visitor::Door;
 
@@ -45,6 +46,7 @@ GET    /rules        rules of the filter that were added while we run, as JSON
 POST   /rules        {\"name\": \"\", \"action\": \"block\", \"address\": [], ..., \"seconds\": 3600}: adds one, or replaces it
 DELETE /rules/NAME   takes it out
 POST   /purge      {\"url\": [], \"prefix\": [], \"tag\": [], \"object\": [], \"all\": false, \"soft\": false}: not to be served any more
+GET    /orders?after=NUMBER  what the other gateway of [peer] asks for
 GET    /openapi.json  what the following take and answer
 POST   /sign          {\"items\": [...]}: URLs and forms, to read and write objects by
 POST   /uploads       begins an upload: a form, or parts by size
@@ -90,6 +92,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>, unix: bool) -> Router {
         .route("/rules", get(rules::shown).post(rules::added))
         .route("/rules/{name}", delete(rules::withdrawn))
         .route("/purge", post(purge::purge))
+        .route(orders::PATH, get(pages::orders))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(body))

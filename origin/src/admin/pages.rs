@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use contract::news;
 use http::HeaderValue;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use serde::Serialize;
@@ -39,6 +40,14 @@ pub(super) async fn metrics(State(gateway): Our, headers: HeaderMap) -> Response
 
 pub(super) async fn config(State(gateway): Our) -> impl IntoResponse {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/toml"))], gateway.config.written.text().to_owned())
+}
+
+/// What the other gateway asks for.
+pub(super) async fn orders(State(gateway): Our, RawQuery(query): RawQuery) -> Response {
+    match gateway.orders.answer_peer(news::after(query.as_deref())) {
+        Some(said) => said.into_response(),
+        None => Refusal::NotFound.into_response(),
+    }
 }
 
 pub(super) async fn openapi() -> impl IntoResponse {

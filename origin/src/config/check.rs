@@ -7,18 +7,23 @@ use std::sync::Arc;
 
 use contract::signature::{Keys, Window};
 use contract::target::{DEFAULT_MAX_LEN, Target};
+use ipnet::IpNet;
 
 use super::section::{Admin, AdminSection, Edge, EdgeSection, File, Limits, Listen, ListenSection, Storage, Timeouts};
 use super::site::{HostPattern, KeyPair, Site, SiteSection, Trust};
 use super::token::Token;
-use super::value::AdminAddress;
+use super::value::{AdminAddress, net};
 use super::{
     Bucket, Config, Fault, Rate, UploadRoute, Webhook, Written, acme, app, bucket, cloudflare, filter, headers, health,
-    probe, rate, turnstile, upload, webhook,
+    peer, probe, rate, turnstile, upload, webhook,
 };
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
 const SOCKET_PATH: usize = 107;
+
+/// The widest networks of balancers, in bits of their prefix: private ones are no wider.
+const WIDEST_V4: u8 = 8;
+const WIDEST_V6: u8 = 16;
 
 pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     let mut faults = Vec::new();
@@ -71,6 +76,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &sites, &mut faults)).collect();
     let health = file.health.and_then(|section| health::check(section, file.state.as_ref(), &mut faults));
     let around = probe::Around { sites: &sites, buckets: &buckets, tls: file.tls.is_some() };
+    let peer = peer::check(file.peer, admin.as_ref(), file.state.as_ref(), &mut faults);
     let probes = probe::check_all(file.probe, &around, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
@@ -87,6 +93,7 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         filter: rules.map(Arc::new),
         turnstile,
         headers,
+        peer,
         state: file.state,
         cache: file.cache,
         compress: file.compress,
@@ -143,7 +150,30 @@ fn listen(section: ListenSection, tls: bool, faults: &mut Vec<Fault>) -> Listen 
         faults
             .push(Fault::new("listen.redirect", "has nowhere to send clients: add a [tls] section, for listen.https"));
     }
-    Listen { https, http: section.http, redirect: section.redirect, unix: section.unix, cores }
+    let balancers = balancers(&section.balancers, https.is_empty(), faults);
+    Listen { https, http: section.http, redirect: section.redirect, unix: section.unix, balancers, cores }
+}
+
+/// Who may say whose connection it is: whoever is named here can be anybody to us.
+fn balancers(texts: &[String], alone: bool, faults: &mut Vec<Fault>) -> Vec<IpNet> {
+    if alone && !texts.is_empty() {
+        faults
+            .push(Fault::new("listen.balancers", "have nothing to pass on to: add a [tls] section, for listen.https"));
+    }
+    let mut nets = Vec::with_capacity(texts.len());
+    for (n, text) in texts.iter().enumerate() {
+        let mut fault = |what| faults.push(Fault::new(format!("listen.balancers[{n}]"), what));
+        match net(text) {
+            Some(net) if net.prefix_len() >= (if net.addr().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 }) => {
+                nets.push(net)
+            }
+            Some(_) => fault(format!(
+                "`{text}` is far more than balancers have, and whoever has one of these addresses could claim any other: write the balancer's own, as in \"10.0.0.2\""
+            )),
+            None => fault(format!("`{text}` is no address: write \"10.0.0.2\", or \"10.0.0.0/24\" for many")),
+        }
+    }
+    nets
 }
 
 fn storage(storage: &Storage, faults: &mut Vec<Fault>) {

@@ -12,6 +12,7 @@ mod cloudflare;
 mod filter;
 mod headers;
 mod health;
+mod peer;
 mod probe;
 mod rate;
 mod section;
@@ -41,6 +42,7 @@ pub use changes::changes;
 pub use cloudflare::Cloudflare;
 pub use filter::read_rule;
 pub use health::Health;
+pub use peer::Peer;
 pub use probe::{Database, Measure, Probe, Url, What};
 pub use rate::{Rate, RateKey};
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Storage, Timeouts, Tls};
@@ -69,6 +71,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// Our zone at Cloudflare, where we may ask for something there.
     pub cloudflare: Option<Cloudflare>,
+    /// The other gateway before the same sites, where there is one.
+    pub peer: Option<Peer>,
     /// What outlives the process, where anything does.
     pub state: Option<State>,
     /// The status page and what is kept for it, where wanted.

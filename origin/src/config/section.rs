@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use contract::signature::{Keys, Window};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::acme::AcmeSection;
@@ -14,6 +15,7 @@ use super::cloudflare::CloudflareSection;
 use super::filter::FilterSection;
 use super::headers::HeadersSection;
 use super::health::HealthSection;
+use super::peer::Peer;
 use super::probe::ProbeSection;
 use super::rate::RateSection;
 use super::site::SiteSection;
@@ -35,6 +37,7 @@ pub(super) struct File {
     pub(super) acme: AcmeSection,
     pub(super) admin: Option<AdminSection>,
     pub(super) cloudflare: Option<CloudflareSection>,
+    pub(super) peer: Option<Peer>,
     pub(super) state: Option<State>,
     pub(super) health: Option<HealthSection>,
     #[serde(default)]
@@ -73,6 +76,8 @@ pub(super) struct ListenSection {
     #[serde(default)]
     pub(super) redirect: Vec<SocketAddr>,
     pub(super) unix: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) balancers: Vec<String>,
     pub(super) cores: Option<usize>,
 }
 
@@ -87,6 +92,8 @@ pub struct Listen {
     pub redirect: Vec<SocketAddr>,
     /// Clear text on a Unix socket. Default: none.
     pub unix: Option<PathBuf>,
+    /// Who passes connections on to `https` and `redirect`, and says first for whom (PROXY protocol). Default: nobody.
+    pub balancers: Vec<IpNet>,
     /// Cores that serve, 1 to 256. Default: all of the machine's.
     pub cores: usize,
 }

@@ -1,10 +1,11 @@
 //! Values with a unit or a form of their own.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -88,6 +89,11 @@ impl Serialize for AdminAddress {
             Self::Unix(path) => s.collect_str(&format_args!("unix:{}", path.display())),
         }
     }
+}
+
+/// A network, or an address by itself.
+pub(super) fn net(text: &str) -> Option<IpNet> {
+    text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()
 }
 
 /// Where an app listens: an address, a name, or a Unix socket.

@@ -1,7 +1,6 @@
 //! `[webhook.SENDER]`: who tells us of something by a request, and how it shows that it is who it says.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::check::path_begins;
-use super::value::{Size, Span};
+use super::value::{Size, Span, net};
 
 /// A sender as written.
 #[derive(Debug, Deserialize, Serialize)]
@@ -158,9 +157,9 @@ pub(super) fn check(name: &str, section: WebhookSection, faults: &mut Vec<Fault>
     }
     let mut addresses = Vec::with_capacity(section.addresses.len());
     for (n, text) in section.addresses.iter().enumerate() {
-        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(net) => addresses.push(net),
-            Err(_) => fault(
+        match net(text) {
+            Some(net) => addresses.push(net),
+            None => fault(
                 &format!(".addresses[{n}]"),
                 format!("`{text}` is no address: write \"192.0.2.1\", or \"192.0.2.0/24\" for many"),
             ),

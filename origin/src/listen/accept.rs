@@ -2,11 +2,15 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
+use ipnet::IpNet;
 use rustix::net::{RecvFlags, recv};
 use socket2::{Domain, Socket};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::proxied;
 
 /// A listening socket, in a core's runtime.
 pub(crate) enum Listener {
@@ -16,6 +20,7 @@ pub(crate) enum Listener {
 
 /// A connection from downstream.
 pub(crate) enum Stream {
+    /// With whom we talk to; once a balancer has said it, its client.
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
 }
@@ -72,6 +77,40 @@ impl Stream {
             Self::Tcp(_, address) => address.ip().to_canonical(),
             Self::Unix(_) => Ipv4Addr::LOCALHOST.into(),
         }
+    }
+
+    /// Whether one of these passes it on, and says first for whom.
+    pub(crate) fn is_passed_on_by(&self, balancers: &[IpNet]) -> bool {
+        matches!(self, Self::Tcp(..)) && balancers.iter().any(|net| net.contains(&self.peer()))
+    }
+
+    /// Has the balancer say whose connection it is, within this time: from then on that is its peer.
+    pub(crate) async fn introduce(&mut self, within: Duration) -> io::Result<()> {
+        if let Self::Tcp(stream, address) = self {
+            let said = tokio::time::timeout(within, proxied::read(stream)).await;
+            if let Some(client) = said.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
+                address.set_ip(client);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a balancer says of a client where it says anything, as some do with their health checks and others do not.
+    pub(crate) async fn take_introduction(&mut self, within: Duration) -> io::Result<()> {
+        let mut first = [0; 12];
+        let begins = async {
+            loop {
+                let n = self.peek(&mut first).await?;
+                match proxied::begins(first.get(..n).unwrap_or_default()) {
+                    Some(begins) => return Ok::<_, io::Error>(begins),
+                    None if n == 0 => return Ok(false),
+                    // The rest is on its way.
+                    None => tokio::time::sleep(Duration::from_millis(2)).await,
+                }
+            }
+        };
+        let begins = tokio::time::timeout(within, begins).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        if begins { self.introduce(within).await } else { Ok(()) }
     }
 
     /// Looks at the first bytes, which stay where they are.

@@ -6,6 +6,7 @@ mod certificates;
 mod framing;
 mod guard;
 mod handshake;
+mod proxied;
 mod sockets;
 mod tls;
 

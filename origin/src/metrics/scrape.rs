@@ -149,6 +149,8 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     out.gauges("origin_ready", "1 while /readyz says so", [(none(), ready)])?;
     out.gauges("origin_cache_entries", "Answers in the cache", [(none(), gateway.store.entries())])?;
     out.gauges("origin_cache_bytes", "Bytes in the cache", [(none(), gateway.store.bytes())])?;
+    let hears = gateway.orders.hears_peer().map(|hears| (none(), u32::from(hears)));
+    out.gauges("origin_peer_heard", "1 while the other gateway of [peer] answers and asks", hears)?;
     let purges = gateway.orders.counts().map(|(scope, count)| (vec![("scope", scope)], count));
     out.counters("origin_purges", "What has been purged, by scope", purges)?;
     let refused = gateway.rates.refused().map(|(name, count)| (vec![("limit", name)], count));

@@ -20,7 +20,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use cache::purge::{Log, Purge, Scope};
-use contract::news;
+use contract::news::{self, News};
 use edge::{Standing, following};
 
 const NAME: &str = "orders";
@@ -50,6 +50,20 @@ impl Known {
     /// Nothing, and all that is older than `now` counts as purged. That nothing stands is told, too: edges outlive us.
     pub(super) fn starting_at(now: u64) -> Self {
         Self { log: Log::starting_at(now), standing: Standing::new(now, []) }
+    }
+
+    /// Takes over what another gateway has ordered; gives the lines of what is new.
+    pub(super) fn learn(&mut self, said: &News) -> String {
+        let purges: Vec<Purge> = said.purges.iter().map(following::purge).collect();
+        let new = purges.into_iter().filter(|purge| !self.log.knows(purge)).collect::<Vec<_>>();
+        let mut lines = String::new();
+        self.log.learn(&new, said.sequence);
+        new.into_iter().rev().for_each(|purge| lines.push_str(&line(purge)));
+        if let Some(orders) = said.standing.as_ref().filter(|orders| orders.at > self.standing.at) {
+            self.standing = Standing::new(orders.at, orders.orders.iter().map(|order| &**order));
+            lines.push_str(&all(&self.standing));
+        }
+        lines
     }
 
     /// Changes the standing orders.
@@ -125,6 +139,11 @@ impl Journal {
             known.stand(change);
             all(&known.standing)
         })
+    }
+
+    /// Takes over what another gateway has ordered.
+    pub(super) fn learn(&mut self, known: &mut Known, said: &News) -> io::Result<()> {
+        self.change(known, |known| known.learn(said))
     }
 
     fn change(&mut self, known: &mut Known, change: impl FnOnce(&mut Known) -> String) -> io::Result<()> {
