@@ -4,6 +4,12 @@
 pub const REQUEST_ID: &str = "x-request-id";
 /// W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";
+/// What the systems that a trace has passed say of it ([`crate::trace::tracestate`]).
+pub const TRACESTATE: &str = "tracestate";
+/// The operator's token, for being told where a request's time goes. It reaches the gateway and no app.
+pub const ORIGIN_TIMING: &str = "origin-timing";
+/// Where a request's time went (W3C Server Timing).
+pub const SERVER_TIMING: &str = "server-timing";
 /// What the edge knows about the request, signed ([`crate::facts`]).
 pub const EDGE_FACTS: &str = "edge-facts";
 /// What an isolate of the edge has counted ([`crate::counts`]), on its exchanges.
@@ -48,6 +54,9 @@ pub const FROM_CLIENT_NEVER: &[&str] = &[
     SIGNATURE_INPUT,
     GATEWAY,
     HANDOFF,
+    // Of what it says here goes on what is valid, and beside a `traceparent`.
+    TRACESTATE,
+    ORIGIN_TIMING,
     // Who the client is: RFC 7239, and what platforms and servers use instead.
     "forwarded",
     "x-forwarded",

@@ -60,4 +60,4 @@ pub use problem::Problem;
 pub use request_id::RequestId;
 pub use signature::{Key, Keys, Message, SignatureError, Window};
 pub use target::{Target, TargetError};
-pub use trace::Traceparent;
+pub use trace::{Hop, Trace, Traceparent};

@@ -26,6 +26,12 @@ impl RequestId {
         self.0
     }
 
+    /// Whether it is of a share of all ids, from 0 to 1. What is of a smaller share is of each larger one, too.
+    pub fn is_of(self, share: f64) -> bool {
+        let [.., a, b, c, d] = self.0;
+        f64::from(u32::from_be_bytes([a, b, c, d])) < share * 2f64.powi(32)
+    }
+
     /// The text, on the stack: for header values without an allocation.
     pub fn text(self) -> RequestIdText {
         let mut text = [b'0'; 32];

@@ -1,13 +1,89 @@
-//! The `traceparent` field: W3C Trace Context level 1, section 3.2.
+//! The trace that a request belongs to: W3C Trace Context level 1, sections 3.2 and 3.3.
 //!
-//! A client's trace is continued, since it costs nothing and helps the person who is looking for a request of theirs; only
-//! the sampled flag is taken over, as level 1 asks for unknown flags to be sent as zero.
+//! A client's trace is continued, since it costs nothing and helps the person who is looking for a request of theirs. Of its flags
+//! only the sampled one is taken over, as level 1 asks for unknown flags to be sent as zero. A request without a trace, or with a
+//! broken one, starts one that bears its id.
+//!
+//! Each hop has a span, and what it says to the next hop names a new parent. Ids of spans are not drawn: they are halves of the
+//! request's id, which is random, and the children of a span differ from it in the last byte.
+
+mod state;
 
 use std::fmt;
 
 use crate::{RequestId, hex};
 
+pub use state::tracestate;
+
 const SAMPLED: u8 = 0x01;
+
+/// Where on its way a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// Where it enters: the Worker, or the gateway where no Worker stands before it.
+    First,
+    /// The gateway, behind the Worker.
+    Second,
+}
+
+/// The trace of a request, as one hop sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// The trace's id.
+    pub id: [u8; 16],
+    /// The span of whoever asks, where it said one.
+    pub parent: Option<[u8; 8]>,
+    /// The span of this hop.
+    pub span: [u8; 8],
+    /// Whether whoever asks may have recorded the trace.
+    pub sampled: bool,
+}
+
+impl Trace {
+    /// Continues the trace that a `traceparent` names, where that is valid; else starts one. `id` is the request's.
+    pub fn at(hop: Hop, traceparent: Option<&str>, id: RequestId) -> Self {
+        let bytes = id.bytes();
+        let (halves, _) = bytes.as_chunks::<8>();
+        let half = match hop {
+            Hop::First => halves.first(),
+            Hop::Second => halves.last(),
+        };
+        let span = non_zero(half.copied().unwrap_or_default());
+        match traceparent.and_then(Traceparent::parse) {
+            Some(Traceparent { trace_id, parent_id, sampled }) => {
+                Self { id: trace_id, parent: Some(parent_id), span, sampled }
+            }
+            None => Self { id: non_zero(bytes), parent: None, span, sampled: false },
+        }
+    }
+
+    /// Whether it is ours: started here or at the hop before, for this request.
+    pub fn is_own(&self, id: RequestId) -> bool {
+        self.id == non_zero(id.bytes())
+    }
+
+    /// The id of this hop's span number `n`, below its own; number 0 is its own.
+    pub fn child(&self, n: u8) -> [u8; 8] {
+        let mut id = self.span;
+        if let Some(last) = id.last_mut() {
+            *last ^= n;
+        }
+        // A span that is another's would be lost.
+        if id == [0; 8] { [0xff; 8] } else { id }
+    }
+
+    /// What to say to the next hop: its parent is our span number `n`.
+    pub fn onward(&self, n: u8) -> Traceparent {
+        Traceparent { trace_id: self.id, parent_id: self.child(n), sampled: self.sampled }
+    }
+
+    /// The trace's id as text, on the stack.
+    pub fn id_text(&self) -> [u8; 32] {
+        let mut text = [b'0'; 32];
+        hex::encode(&self.id, &mut text);
+        text
+    }
+}
 
 /// Which trace a request belongs to, and which span is its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +105,6 @@ impl Traceparent {
         let more = parts.next().is_some();
         let refused = version == 0xff || (version == 0 && more) || trace_id == [0; 16] || parent_id == [0; 8];
         (!refused).then_some(Self { trace_id, parent_id, sampled: flags & SAMPLED != 0 })
-    }
-
-    /// The value to send on: the client's trace id and sampled flag where it sent a valid one, else a new trace that bears
-    /// the request's id. The parent id is the request id's first half either way.
-    pub fn continue_or_start(client: Option<&str>, id: RequestId) -> Self {
-        let id = id.bytes();
-        let (head, _) = id.as_chunks::<8>();
-        let parent_id = non_zero(head.first().copied().unwrap_or_default());
-        match client.and_then(Self::parse) {
-            Some(client) => Self { parent_id, ..client },
-            None => Self { trace_id: non_zero(id), parent_id, sampled: false },
-        }
     }
 
     /// The trace's id.
@@ -96,24 +160,35 @@ mod tests {
     }
 
     #[test]
-    fn continues_a_clients_trace_with_a_new_parent() {
-        let sent = Traceparent::continue_or_start(Some(CLIENT), ID).to_string();
-        assert_eq!(sent, "00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01");
+    fn each_hop_continues_a_clients_trace_with_a_new_parent() {
+        let id = RequestId::parse("11111111111111112222222222222222").unwrap();
+        let edge = Trace::at(Hop::First, Some(CLIENT), id);
+        assert_eq!(edge.parent, Some([0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7]));
+        let said = edge.onward(0).to_string();
+        assert_eq!(said, "00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01");
+        let gateway = Trace::at(Hop::Second, Some(&said), id);
+        assert_eq!((gateway.parent, gateway.is_own(id)), (Some([0x11; 8]), false));
+        assert_eq!(gateway.onward(1).to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-2222222222222223-01");
     }
 
     #[test]
     fn starts_one_that_bears_the_requests_id() {
         for client in [None, Some("nonsense")] {
-            let sent = Traceparent::continue_or_start(client, ID).to_string();
-            assert_eq!(sent, "00-11111111111111111111111111111111-1111111111111111-00");
+            let edge = Trace::at(Hop::First, client, ID);
+            assert_eq!((edge.parent, edge.is_own(ID)), (None, true));
+            let said = edge.onward(0).to_string();
+            assert_eq!(said, "00-11111111111111111111111111111111-1111111111111111-00");
+            assert!(Trace::at(Hop::Second, Some(&said), ID).is_own(ID), "the next hop knows it, too");
         }
     }
 
     #[test]
     fn never_sends_an_id_of_zeros() {
-        let sent = Traceparent::continue_or_start(None, RequestId::from_random([0; 16])).to_string();
-        assert_eq!(sent, "00-00000000000000000000000000000001-0000000000000001-00");
-        assert!(Traceparent::parse(&sent).is_some());
+        let said = Trace::at(Hop::First, None, RequestId::from_random([0; 16])).onward(0).to_string();
+        assert_eq!(said, "00-00000000000000000000000000000001-0000000000000001-00");
+        assert!(Traceparent::parse(&said).is_some());
+        let said = Trace::at(Hop::First, None, RequestId::from_random([0; 16])).onward(1).to_string();
+        assert!(Traceparent::parse(&said).is_some(), "{said}");
     }
 
     #[test]

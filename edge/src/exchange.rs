@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use cache::{Key, Plan};
-use contract::{Country, EdgeFacts, Problem, RequestId, Target, Traceparent};
+use contract::{Country, EdgeFacts, Problem, RequestId, Target, Trace};
+
+use crate::Spent;
 
 /// Who asks, as the host has verified it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,9 @@ pub struct Exchange {
     /// Its id, in every log line and answer.
     pub id: RequestId,
     /// The trace it belongs to.
-    pub trace: Traceparent,
+    pub trace: Trace,
+    /// What the systems before us say of that trace: as it goes on, where there is anything.
+    pub tracestate: Option<Box<str>>,
     /// Who asks.
     pub visitor: Visitor,
     /// Whether the client speaks TLS, to us or to what stands before us.
@@ -41,6 +45,8 @@ pub struct Exchange {
     pub limit: Option<Box<str>>,
     /// Whether no rule need challenge it: it shows a clearance, or is none to be challenged.
     pub cleared: bool,
+    /// Where its time goes.
+    pub spent: Spent,
 }
 
 impl Exchange {

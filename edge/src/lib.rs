@@ -28,8 +28,11 @@ mod locate;
 pub mod onward;
 pub mod page;
 pub mod pipeline;
+pub mod sampling;
 mod serve;
+pub mod spent;
 pub mod standing;
+pub mod stored;
 
 #[cfg(target_arch = "wasm32")]
 mod worker;
@@ -39,4 +42,6 @@ pub use challenge::Gate;
 pub use exchange::{Exchange, Visitor};
 pub use fetch::{Errand, Fetched, Sharing};
 pub use host::{Conditions, Head, Host};
+pub use sampling::Sampling;
+pub use spent::Spent;
 pub use standing::Standing;

@@ -8,7 +8,8 @@ use cache::{
     Ask, Bypass, Choice, Fields, Forwarded, Meta, Phase, Plan, Stale, Terms, Times, choose, invalidation, request,
 };
 use contract::clearance::COOKIE;
-use contract::{EdgeFacts, Problem, RequestId, Target, Traceparent, header, news, wants_json};
+use contract::trace::tracestate;
+use contract::{EdgeFacts, Hop, Problem, RequestId, Target, Trace, header, news, wants_json};
 
 use crate::challenge::{self, Form as Passed};
 use crate::exchange::Refused;
@@ -19,14 +20,14 @@ use crate::host::{Conditions, Head, Host};
 use crate::locate::{self, Entry, Located};
 use crate::page::Reply;
 use crate::serve::{self, Form};
-use crate::{Answer, Exchange, FieldsMut, Visitor, page};
+use crate::{Answer, Exchange, FieldsMut, Spent, Visitor, page};
 
 /// Admits a request that nobody has looked at before: gives it an id and applies the one path rule.
 ///
 /// `random` becomes its id; `max_target` bounds path and query in bytes.
 pub fn admit(head: &impl Head, visitor: Visitor, random: [u8; 16], max_target: usize) -> Result<Exchange, Refused> {
     let id = RequestId::from_random(random);
-    let exchange = enter(head, visitor, id, max_target)?;
+    let exchange = enter(head, visitor, id, Hop::First, max_target)?;
     let path = exchange.target.path();
     if path.starts_with(news::RESERVED) && path != challenge::PATH {
         return Err(Refused { problem: Problem::NotFound, id, json: exchange.json });
@@ -37,7 +38,7 @@ pub fn admit(head: &impl Head, visitor: Visitor, random: [u8; 16], max_target: u
 /// Admits a request that our edge has admitted before, and says so under its signature: it keeps its id and its facts.
 pub fn admitted(head: &impl Head, facts: &EdgeFacts, max_target: usize) -> Result<Exchange, Refused> {
     let visitor = Visitor { client: facts.client, country: facts.country, asn: facts.asn };
-    let exchange = enter(head, visitor, facts.id, max_target)?;
+    let exchange = enter(head, visitor, facts.id, Hop::Second, max_target)?;
     Ok(Exchange { ruleset: facts.ruleset, cleared: facts.cleared, ..exchange })
 }
 
@@ -116,16 +117,20 @@ pub fn stopped<H: Host>(host: &H, exchange: &Exchange, outcome: &Outcome) -> Opt
     Some(Answered { answer: reply_with(host, status, reply, exchange.id), phase: None, problem: Some(problem) })
 }
 
-fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -> Result<Exchange, Refused> {
+fn enter(head: &impl Head, visitor: Visitor, id: RequestId, hop: Hop, max_target: usize) -> Result<Exchange, Refused> {
     let json = wants_json(head.single("accept"), head.target());
     let refused = |problem| Refused { problem, id, json };
     if matches!(head.method(), "TRACE" | "CONNECT") {
         return Err(refused(Problem::MethodNotAllowed));
     }
     let target = Target::parse(head.target(), max_target).map_err(|e| refused(e.problem()))?;
+    let trace = Trace::at(hop, head.single(header::TRACEPARENT), id);
+    // Where a trace is started anew, what was said of another is not about it.
+    let tracestate = trace.parent.and_then(|_| tracestate(head.values(header::TRACESTATE)));
     Ok(Exchange {
         id,
-        trace: Traceparent::continue_or_start(head.single(header::TRACEPARENT), id),
+        trace,
+        tracestate,
         visitor,
         secure: head.secure(),
         authority: head.authority().to_ascii_lowercase().into(),
@@ -135,6 +140,7 @@ fn enter(head: &impl Head, visitor: Visitor, id: RequestId, max_target: usize) -
         ruleset: None,
         limit: None,
         cleared: false,
+        spent: Spent::default(),
     })
 }
 

@@ -2,17 +2,22 @@
 //!
 //! Paths are logged without their query, which may hold what is not for a log; no field's value is logged at all.
 
-use std::net::IpAddr;
+mod line;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::RequestId;
+use contract::{Hop, RequestId, Trace};
 use edge::filter::Hit;
+use edge::{Exchange, Sampling, Spent, sampling};
 use tracing::Level;
 
-use crate::address;
 use crate::body::BodyError;
 use crate::metrics::{self, Ended, Event};
 use crate::telemetry::{self, ACCESS};
+use crate::traces::Traces;
 use crate::trust::Trusted;
 
 /// What is known of a request when its answer's head leaves.
@@ -23,6 +28,8 @@ pub struct Record {
     pub(crate) answered: Instant,
     /// Its id.
     pub(crate) id: RequestId,
+    /// The trace that it belongs to.
+    pub(crate) trace: Trace,
     /// Who asked.
     pub(crate) client: IpAddr,
     /// How it came.
@@ -48,9 +55,23 @@ pub struct Record {
     pub(crate) reason: &'static str,
     /// The rules of the filter that matched; the last one decided.
     pub(crate) filter: Vec<Hit>,
+    /// Which of the app's upstreams had it last, as the log calls it; empty where none had.
+    pub(crate) upstream: &'static str,
+    /// Where its time went, as far as the head of its answer.
+    pub(crate) spent: Spent,
+    /// Which requests are logged, where not all are.
+    pub(crate) sampling: Option<Sampling>,
+    /// Whether it is the operator's own, who is told where its time goes.
+    pub(crate) operator: bool,
+    /// Where its spans go, where they go anywhere, and whether they do whatever comes of it.
+    pub(crate) traces: Option<Arc<Traces>>,
+    pub(crate) sampled: bool,
     bytes: u64,
     end: End,
 }
+
+/// A record that is counted, and written where it is to be, when it is dropped.
+pub(crate) struct Report(Box<Record>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -75,8 +96,6 @@ impl Record {
     ) -> Self {
         metrics::count(|counts| counts.begun(&method, secure));
         Self {
-            started,
-            answered: started,
             id,
             client,
             trust,
@@ -85,19 +104,61 @@ impl Record {
             host: host.into(),
             path: path.into(),
             version,
+            trace: Trace::at(Hop::First, None, id),
+            ..Self::none(started)
+        }
+    }
+
+    /// What is left of one that is on its way elsewhere.
+    fn none(started: Instant) -> Self {
+        let id = RequestId::from_random([0; 16]);
+        Self {
+            started,
+            answered: started,
+            id,
+            trace: Trace::at(Hop::First, None, id),
+            client: Ipv4Addr::UNSPECIFIED.into(),
+            trust: Trusted::Direct,
+            method: http::Method::GET,
+            secure: false,
+            host: Box::default(),
+            path: Box::default(),
+            version: http::Version::HTTP_11,
             site: None,
             admitted: false,
             status: 0,
             cache: "none",
             reason: "",
             filter: Vec::new(),
+            upstream: "",
+            spent: Spent::default(),
+            sampling: None,
+            operator: false,
+            traces: None,
+            sampled: false,
             bytes: 0,
             end: End::Open,
         }
     }
 
+    /// Takes over what has been noted of the request's way.
+    pub(crate) fn went(&mut self, exchange: &Exchange, upstream: impl FnOnce(u32) -> &'static str) {
+        self.spent = exchange.spent.clone();
+        self.upstream = upstream(exchange.spent.upstream.get());
+    }
+
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+    }
+
+    /// Bytes of the answer's body that have gone.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the answer's body broke off.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.end == End::Cut
     }
 
     pub(crate) fn complete(&mut self) {
@@ -110,19 +171,59 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Report {
+    /// Of a request that has begun.
+    pub(crate) fn new(record: Record) -> Self {
+        Self(Box::new(record))
+    }
+}
+
+impl Deref for Report {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.0
+    }
+}
+
+impl DerefMut for Report {
+    fn deref_mut(&mut self) -> &mut Record {
+        &mut self.0
+    }
+}
+
+impl Drop for Report {
     /// A receiver that has all bytes of a known length may never ask for the end, so an open end is complete unless the
     /// sender broke off. What a client did not take shows in the number of bytes.
     fn drop(&mut self) {
         let total = self.started.elapsed();
         self.count(total);
-        if tracing::enabled!(target: ACCESS, Level::INFO) {
-            telemetry::line(|line| self.write(line, total));
+        if tracing::enabled!(target: ACCESS, Level::INFO)
+            && let Some(sample) = self.sample()
+        {
+            // Where all are logged, it need not be said.
+            let sample = self.sampling.map(|_| sample);
+            telemetry::line(|line| self.write(line, total, sample));
+        }
+        if let Some(traces) = self.0.traces.take()
+            && traces.wants(&self.0)
+        {
+            let none = Record::none(self.started);
+            traces.ended(std::mem::replace(&mut self.0, Box::new(none)), total);
         }
     }
 }
 
 impl Record {
+    /// The share of requests like this one that are logged; `None` where it is not.
+    fn sample(&self) -> Option<f64> {
+        let Some(sampling) = self.sampling else { return Some(1.0) };
+        let noted = self.is_cut() || !self.filter.is_empty() || self.operator;
+        let head = self.answered - self.started;
+        let ended = sampling::Ended { id: self.id, status: self.status, reason: self.reason, head, noted };
+        sampling.keeps(&ended)
+    }
+
     fn count(&self, total: Duration) {
         metrics::count(|counts| {
             counts.request(&Ended {
@@ -136,7 +237,7 @@ impl Record {
                 head: self.answered - self.started,
                 total,
                 bytes: self.bytes,
-                cut: self.end == End::Cut,
+                cut: self.is_cut(),
             });
             if !self.reason.is_empty() {
                 counts.event(Event::Problem, self.reason);
@@ -145,136 +246,5 @@ impl Record {
                 counts.filtered(&hit.rule, hit.action);
             }
         });
-    }
-
-    /// The line. Only host and path may hold what JSON must escape.
-    fn write(&self, line: &mut Vec<u8>, total: Duration) {
-        line.extend_from_slice(b"{\"timestamp\":\"");
-        telemetry::timestamp(line);
-        line.extend_from_slice(b"\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\"");
-        plain(line, "request.id", self.id.text().as_ref());
-        plain(line, "client.address", address::text(self.client).as_bytes());
-        plain(line, "trust", self.trust.as_str().as_bytes());
-        text(line, "http.request.method", self.method.as_str());
-        text(line, "url.host", &self.host);
-        text(line, "url.path", &self.path);
-        plain(line, "network.protocol", protocol(self.version));
-        number(line, "http.response.status_code", self.status.into());
-        number(line, "http.response.body.bytes", self.bytes);
-        key(line, "http.response.cut");
-        line.extend_from_slice(if self.end == End::Cut { b"true" } else { b"false" });
-        plain(line, "cache", self.cache.as_bytes());
-        plain(line, "reason", self.reason.as_bytes());
-        if let Some(hit) = self.filter.last() {
-            plain(line, "filter.rule", hit.rule.as_bytes());
-            plain(line, "filter.action", hit.action.as_bytes());
-            if let Some(place) = hit.place {
-                plain(line, "filter.place", place.as_str().as_bytes());
-            }
-        }
-        millis(line, "duration.head_ms", self.answered - self.started);
-        millis(line, "duration.total_ms", total);
-        line.extend_from_slice(b"}\n");
-    }
-}
-
-const fn protocol(version: http::Version) -> &'static [u8] {
-    match version {
-        http::Version::HTTP_10 => b"HTTP/1.0",
-        http::Version::HTTP_2 => b"HTTP/2.0",
-        _ => b"HTTP/1.1",
-    }
-}
-
-fn key(line: &mut Vec<u8>, key: &str) {
-    line.extend_from_slice(b",\"");
-    line.extend_from_slice(key.as_bytes());
-    line.extend_from_slice(b"\":");
-}
-
-fn number(line: &mut Vec<u8>, name: &str, value: u64) {
-    key(line, name);
-    line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-/// Milliseconds with three places, which is to the microsecond.
-fn millis(line: &mut Vec<u8>, name: &str, duration: Duration) {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    number(line, name, micros / 1000);
-    let rest = micros % 1000;
-    line.push(b'.');
-    line.extend([rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8));
-}
-
-/// A string of ours, which needs no escapes.
-fn plain(line: &mut Vec<u8>, name: &str, value: &[u8]) {
-    key(line, name);
-    line.push(b'"');
-    line.extend_from_slice(value);
-    line.push(b'"');
-}
-
-/// A string, escaped as JSON wants it (RFC 8259 section 7).
-fn text(line: &mut Vec<u8>, name: &str, value: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let odd = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    if !value.as_bytes().iter().any(odd) {
-        return plain(line, name, value.as_bytes());
-    }
-    key(line, name);
-    line.push(b'"');
-    for byte in value.bytes() {
-        if odd(&byte) {
-            line.extend_from_slice(b"\\u00");
-            line.extend([byte >> 4, byte & 15].map(|nibble| HEX[usize::from(nibble)]));
-        } else {
-            line.push(byte);
-        }
-    }
-    line.push(b'"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Record, millis, text};
-    use crate::trust::Trusted;
-    use contract::RequestId;
-    use std::time::{Duration, Instant};
-
-    #[test]
-    fn a_line_is_json_whatever_the_path() {
-        let path = "/a\"b\\c\u{1}\u{e9}";
-        let record = Record::new(
-            Instant::now(),
-            RequestId::from_random([7; 16]),
-            [192, 0, 2, 1].into(),
-            Trusted::Direct,
-            http::Method::GET,
-            true,
-            "makenot.work",
-            path,
-            http::Version::HTTP_11,
-        );
-        let mut line = Vec::new();
-        record.write(&mut line, Duration::ZERO);
-        let json: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
-        assert_eq!(json["url.path"], path);
-        assert_eq!(json["network.protocol"], "HTTP/1.1");
-        assert_eq!(json["http.response.cut"], false);
-    }
-
-    #[test]
-    fn durations_are_to_the_microsecond() {
-        let mut line = Vec::new();
-        millis(&mut line, "a", Duration::from_micros(1_002_034));
-        millis(&mut line, "b", Duration::from_nanos(999));
-        assert_eq!(line, b",\"a\":1002.034,\"b\":0.000");
-    }
-
-    #[test]
-    fn text_is_escaped() {
-        let mut line = Vec::new();
-        text(&mut line, "a", "x\"\n\\y");
-        assert_eq!(line, b",\"a\":\"x\\u0022\\u000a\\u005cy\"");
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::access::Record;
+use crate::access::Report;
 use crate::chunk_log::{Broken, Reader};
 use crate::drain::Drain;
 use crate::limits::connections::Place;
@@ -20,7 +20,7 @@ use crate::upstream::{Download, Lease};
 /// A body, and the access-log record that is written when its last byte has gone or its receiver has.
 pub struct Body {
     kind: Kind,
-    record: Option<Box<Record>>,
+    record: Option<Report>,
     /// The place of the connection that this goes to or comes from, held for as long as it does.
     place: Option<Arc<Place>>,
 }
@@ -139,7 +139,7 @@ impl Body {
     }
 
     /// Has `record` written when this body ends.
-    pub(crate) fn reporting(mut self, record: Box<Record>) -> Self {
+    pub(crate) fn reporting(mut self, record: Report) -> Self {
         self.record = Some(record);
         self
     }

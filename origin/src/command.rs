@@ -2,6 +2,7 @@
 
 mod buckets;
 mod cost;
+mod explain;
 mod objects;
 mod top;
 
@@ -21,6 +22,7 @@ use time::OffsetDateTime;
 
 pub(crate) use buckets::{Buckets, buckets};
 pub(crate) use cost::cost;
+pub(crate) use explain::{Explain, explain};
 pub(crate) use objects::{Objects, objects};
 pub(crate) use top::{Top, top};
 

@@ -1,5 +1,7 @@
 //! The request filter at the native host: what no Worker has judged is judged here, and the forms that only the gateway reads.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use contract::Problem;
 use edge::exchange::Refused;
@@ -18,7 +20,7 @@ pub(crate) async fn judge(
     native: &Native,
     exchange: &mut Exchange,
     incoming: &Incoming,
-    mut body: Body,
+    body: Body,
     record: &mut Record,
 ) -> Result<Body, Answer<HeaderFields, Body>> {
     let rules = native.gateway().config.filter.as_deref();
@@ -28,6 +30,21 @@ pub(crate) async fn judge(
     if own || (rules.is_none() && !standing) {
         return Ok(body);
     }
+    let began = Instant::now();
+    let judged = look(native, exchange, incoming, body, record, standing).await;
+    exchange.spent.filter.note(began - native.started, began.elapsed());
+    judged
+}
+
+async fn look(
+    native: &Native,
+    exchange: &mut Exchange,
+    incoming: &Incoming,
+    mut body: Body,
+    record: &mut Record,
+    standing: bool,
+) -> Result<Body, Answer<HeaderFields, Body>> {
+    let rules = native.gateway().config.filter.as_deref();
     let method = incoming.parts.method.as_str();
     let mut form = None;
     if let Some(rules) = rules {

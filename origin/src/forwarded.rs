@@ -17,9 +17,13 @@ pub(crate) static GATEWAY: HeaderName = HeaderName::from_static(header::GATEWAY)
 static REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
 static CACHE_STATUS: HeaderName = HeaderName::from_static(header::CACHE_STATUS);
 static TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
+static TRACESTATE: HeaderName = HeaderName::from_static(header::TRACESTATE);
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static(header::X_FORWARDED_FOR);
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static(header::X_FORWARDED_PROTO);
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static(header::X_FORWARDED_HOST);
+
+/// The number of the span in which a request is with the app, below that of the gateway.
+pub(crate) const TO_THE_APP: u8 = 1;
 
 /// Gateways of ours that a request may pass, one behind the other.
 const MOST_TIMES: usize = 4;
@@ -78,7 +82,7 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 /// one piece of memory, of which each value is a part.
 pub(crate) fn say(headers: &mut HeaderMap, exchange: &Exchange, authority: &str, secure: bool) {
     let client = exchange.visitor.client;
-    let (id, trace) = (exchange.id.text(), exchange.trace.text());
+    let (id, trace) = (exchange.id.text(), exchange.trace.onward(TO_THE_APP).text());
     let mut text = BytesMut::with_capacity(id.as_ref().len() + trace.len() + address::MOST + authority.len() + 32);
     let mut put = |part: &[u8]| {
         let from = text.len();
@@ -105,6 +109,9 @@ pub(crate) fn say(headers: &mut HeaderMap, exchange: &Exchange, authority: &str,
         if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(part)) {
             headers.insert(name.clone(), value);
         }
+    }
+    if let Some(state) = exchange.tracestate.as_deref().and_then(|state| HeaderValue::from_str(state).ok()) {
+        headers.insert(TRACESTATE.clone(), state);
     }
     headers.insert(X_FORWARDED_PROTO.clone(), HeaderValue::from_static(if secure { "https" } else { "http" }));
 }

@@ -18,6 +18,7 @@ use crate::orders::Orders;
 use crate::ranges::Ranges;
 use crate::sites::Sites;
 use crate::store::EntryStore;
+use crate::traces::Traces;
 use crate::turnstile::Turnstile;
 use crate::uploads::Uploads;
 use crate::upstream::{self, Pool};
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub(crate) zone_cache: Option<ZoneCache>,
     /// Who says whether a challenge was passed, where visitors are challenged.
     pub(crate) turnstile: Option<Turnstile>,
+    /// Where spans of requests go, where anywhere.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// Cloudflare's addresses.
     pub(crate) ranges: Ranges,
     /// How often one client may do something.
@@ -109,6 +112,7 @@ impl Gateway {
             refreshes: Flights::new(flights::ALONE),
             files: Files::new(&config),
             health: Health::new(&config),
+            traces: config.traces.as_ref().map(Traces::new),
             config,
             draining,
         })

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use command::{Block, Buckets, Objects, RangesDo, Switch, Top};
+use command::{Block, Buckets, Explain, Objects, RangesDo, Switch, Top};
 use origin::admin::{Closing, Wish};
 
 /// The gateway behind the edge: TLS, trust, cache, routing to the apps, health and object URLs.
@@ -151,6 +151,18 @@ enum Command {
   origin top --once | head        measure one second, print a table"
     )]
     Top(Top),
+    /// Say why a request was answered as it was, by the log; or what would become of one, step by step
+    #[command(
+        max_term_width = 100,
+        after_help = "Examples:
+  origin explain 0af7651916cd43dd8448eb211c80319c
+  origin explain 0af7651916cd43dd8448eb211c80319c --log /var/log/origin.log
+  npx wrangler tail --format json | origin explain 0af7651916cd43dd8448eb211c80319c --log -
+  origin explain https://makenot.work/c/mira --client 203.0.113.7
+
+Exit codes: 0 it is explained, 1 nothing is known of the id or the gateway can't be asked, 2 it is neither id nor URL."
+    )]
+    Explain(Explain),
     /// Make a key for edge and gateway, and say where it goes
     Keygen {
         /// Its name in logs: letters, digits and dashes [default: edge- and today's date]
@@ -262,6 +274,7 @@ fn main() -> ExitCode {
         Command::Blocks { config } => (command::blocks(&config), config),
         Command::ZoneRules { file } => (command::zone_rules(&file), file),
         Command::Top(top) => (command::top(&top), PathBuf::new()),
+        Command::Explain(explain) => (command::explain(&explain), explain.config),
         Command::Keygen { id } => (command::keygen(id), PathBuf::new()),
         Command::Maintenance { what, allow, host, retry, config } => {
             let retry = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);

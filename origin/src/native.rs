@@ -3,7 +3,7 @@
 //! Requests that our Worker has signed come in at the cache stage, where this is the shield.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cache::purge::{Scope, Verdict};
 use cache::range::ByteRange;
@@ -21,6 +21,7 @@ use crate::gateway::{Core, Gateway};
 use crate::head::{HeaderFields, Incoming};
 use crate::store::{Entry, Slot};
 use crate::trust::Trusted;
+use crate::upstream::Course;
 use crate::{assets, collapse, forwarded, hand_off, health, upgrade, upstream};
 
 /// How long an app may take to answer where a stored answer may stand in: so long somebody looks at nothing.
@@ -34,6 +35,8 @@ pub(crate) struct Native {
     pub(crate) site: usize,
     pub(crate) trusted: Trusted,
     pub(crate) connection: Connection,
+    /// When the request's head had been read.
+    pub(crate) started: Instant,
 }
 
 impl Store for Native {
@@ -184,7 +187,8 @@ impl Host for Native {
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
         let timeouts = &self.site().timeouts;
         let app = self.app().ok_or(Problem::UnknownHost)?;
-        let sent = upstream::send(&self.core.pool, app, request, timeouts);
+        let course = Course { spent: &exchange.spent, since: self.started };
+        let sent = upstream::send(&self.core.pool, app, request, timeouts, course);
         let (response, lease) = if spare {
             tokio::time::timeout(LITTLE_PATIENCE, sent).await.map_err(|_| Problem::AppTimeout)??
         } else {
@@ -241,6 +245,11 @@ impl Native {
     /// The site's app; `None` where there is no site.
     fn app(&self) -> Option<&Arc<upstream::App>> {
         self.core.gateway.apps.get(self.site)
+    }
+
+    /// What the log calls an upstream of the site's app.
+    pub(crate) fn upstream_name(&self, upstream: u32) -> &'static str {
+        self.app().map_or("", |app| app.upstream_name(upstream))
     }
 
     /// The request as the app gets it: what the client may not say is gone, what we know is said.

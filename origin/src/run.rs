@@ -72,6 +72,8 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
     let cut = control.block_on(async {
         let (mut hangup, mut stop) = (signal(SignalKind::hangup())?, Stop::new()?);
         let watched = gateway.health.watch(&gateway.draining, identity.as_ref());
+        let traces = gateway.traces.clone();
+        let exported = traces.clone().map(|traces| tokio::spawn(traces.run()));
         if let Some(identity) = &identity {
             tokio::spawn(Arc::clone(identity).watch());
             tokio::spawn(expiry::watch(Arc::clone(identity), Arc::clone(&gateway)));
@@ -107,6 +109,10 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
         let cut = drained(threads, &drain, &mut successor, &mut stop).await;
         // What has been seen is on disk before we go.
         let _ = tokio::time::timeout(LAST_WORDS, watched).await;
+        if let (Some(traces), Some(exported)) = (traces, exported) {
+            traces.over();
+            let _ = tokio::time::timeout(LAST_WORDS, exported).await;
+        }
         cut
     })?;
     telemetry::flush();

@@ -13,7 +13,7 @@ use edge::{Exchange, Head as _, Visitor, challenge, page, pipeline};
 use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
-use crate::access::Record;
+use crate::access::{Record, Report};
 use crate::body::Body;
 use crate::conversation::Connection;
 use crate::gateway::Core;
@@ -21,7 +21,7 @@ use crate::head::{HeaderFields, Incoming};
 use crate::limits::rate::Asked;
 use crate::native::Native;
 use crate::trust::{self, Distrust, Peer, Trusted};
-use crate::{compress, filtering, forwarded, hand_off, panics, uploads, webhooks, websocket};
+use crate::{compress, filtering, forwarded, hand_off, panics, timing, uploads, webhooks, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -98,7 +98,7 @@ pub(crate) async fn serve(
             (0, Trusted::Direct, Err(Refused { problem, ..unknown }))
         }
     };
-    let native = Native { core, site: n, trusted, connection };
+    let native = Native { core, site: n, trusted, connection, started };
     if let Ok(exchange) = &mut exchange {
         pipeline::clear(&native, exchange, clearance.as_deref());
     }
@@ -106,10 +106,20 @@ pub(crate) async fn serve(
     let path = exchange.as_ref().map_or_else(|_| incoming.parts.uri.path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
     let (secure, host) = (incoming.secure, &incoming.authority);
-    let mut record = Box::new(Record::new(started, id, client, trusted, method, secure, host, path, version));
+    let record = Record::new(started, id, client, trusted, method, secure, host, path, version);
+    let mut record = Report::new(record);
     let wish = gateway.config.compress.as_ref().filter(|_| trusted == Trusted::Direct);
     let wish = wish.map(|settings| (settings, compress::wish(&incoming.parts.headers)));
-    (record.site, record.admitted) = (known, serves);
+    (record.site, record.admitted, record.sampling) = (known, serves, gateway.config.log);
+    record.operator = timing::is_operators(gateway.config.timing.as_ref(), &incoming.parts.headers);
+    record.traces.clone_from(&gateway.traces);
+    if let Ok(exchange) = &mut exchange {
+        if let Some(traces) = &gateway.traces {
+            record.sampled = record.operator || traces.samples(&exchange.trace, exchange.id);
+            exchange.trace.sampled |= record.sampled;
+        }
+        record.trace = exchange.trace;
+    }
     let head_only = record.method == http::Method::HEAD;
     let json = exchange.as_ref().map_or_else(|r| r.json, |e| e.json);
     let accept = incoming.parts.headers.get(ACCEPT).cloned();
@@ -121,6 +131,7 @@ pub(crate) async fn serve(
             // In a box: few requests are one.
             let delivered = Box::pin(webhooks::answer(&native, sender, &exchange, incoming, upload)).await;
             record.reason = delivered.problem.map_or("", Problem::as_str);
+            record.went(&exchange, |upstream| native.upstream_name(upstream));
             delivered.answer
         }
         (Ok(mut exchange), None) => {
@@ -131,7 +142,10 @@ pub(crate) async fn serve(
                 match filtering::judge(&native, &mut exchange, &incoming, body, &mut record).await {
                     Ok(body) => {
                         let upload = (!http_body::Body::is_end_stream(&body)).then_some(body);
-                        answer(&native, &Arc::new(exchange), incoming, upload, &mut record).await
+                        let exchange = Arc::new(exchange);
+                        let answer = answer(&native, &exchange, incoming, upload, &mut record).await;
+                        record.went(&exchange, |upstream| native.upstream_name(upstream));
+                        answer
                     }
                     Err(stopped) => stopped,
                 }
@@ -172,6 +186,9 @@ pub(crate) async fn serve(
     }
     record.answered = Instant::now();
     record.status = answer.status;
+    if record.operator {
+        timing::say(&record, response.headers_mut());
+    }
     if head_only {
         // hyper asks a HEAD answer's body for nothing.
         record.complete();

@@ -74,6 +74,17 @@ const CASES: &[(&str, &str)] = &[
         "a status page that nobody can be shown",
         "{http}{site}[health]\ntoken_file = \"DIR/short.token\"\nsubscribers = 0\n",
     ),
+    ("a time that is a number", "{http}{site}[log]\nsample = 10\nslow = 5\n"),
+    ("a share below none", "{http}{site}[log]\nsample = -0.1\n"),
+    (
+        "traces that can't be sent",
+        "{http}{site}[traces]\nurl = \"http://collector.example:4318/{secret}\"\nheaders_file = \"DIR/own.pem\"\nsample = 2.0\nqueue = 0\nwithin = \"1ms\"\n",
+    ),
+    (
+        "a collector's URL with a password",
+        "{http}{site}[traces]\nurl = \"https://user:{secret}@collector.example/v1/traces\"\n",
+    ),
+    ("timing for a token that is too short", "{http}{site}[timing]\ntoken_file = \"DIR/short.token\"\n"),
     ("a probe of what there is not", "{http}{site}[probe.a]\nkind = \"redis\"\n"),
     (
         "probes that lack what they need, and have what they don't",

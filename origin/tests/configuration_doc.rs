@@ -74,6 +74,8 @@ fn the_defaults_are_the_real_ones() {
     }
     for (name, with) in [
         ("compress", ""),
+        ("log", ""),
+        ("traces", "]\nurl = \"http://127.0.0.1:4318/v1/traces\"\n#"),
         ("headers", ""),
         ("health", ""),
         ("state", ""),

@@ -94,6 +94,18 @@ pub enum Outcome {
     Redirect(Box<str>),
 }
 
+impl Outcome {
+    /// Why a request does not go on, where a visitor can be challenged or not; `None` where nothing is wrong with it.
+    #[must_use]
+    pub fn problem(&self, challenges: bool) -> Option<Problem> {
+        match self {
+            Self::Pass | Self::Redirect(_) => None,
+            Self::Challenge(_) if challenges => Some(Problem::ChallengeRequired),
+            Self::Block(block) | Self::Challenge(block) => Some(block.problem),
+        }
+    }
+}
+
 /// What the rules say of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {

@@ -103,9 +103,14 @@ export function at_most(promise, milliseconds) {
   return Promise.race([promise, sleep(milliseconds)]);
 }
 
+// The log's line of a request, where it is of those that are logged.
+const note = (line) => {
+  if (line !== "") console.log(line);
+};
+
 // `body` is a Response whose body goes on, or text. Redirecting statuses and 101 keep what only the runtime can make.
 export function respond(body, status, packed, log) {
-  console.log(log);
+  note(log);
   const made = { status, headers: headers(packed) };
   if (typeof body === "string") return new Response(body === "" ? null : body, made);
   if (body.webSocket) made.webSocket = body.webSocket;
@@ -115,7 +120,7 @@ export function respond(body, status, packed, log) {
 
 // A Response that goes on, without the fields that are named and with others added.
 export function pass_on(response, removed, added, log) {
-  console.log(log);
+  note(log);
   const passed = new Response(response.body, response);
   for (const name of removed.split("\n")) if (name !== "") passed.headers.delete(name);
   append(passed.headers, added);

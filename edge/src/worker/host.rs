@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache::purge::Verdict;
 use cache::range::ByteRange;
@@ -430,9 +431,10 @@ impl Host for Runtime {
         let own = matches!(conditions, Conditions::Own(_));
         // The trace that goes on is ours; a second line of it would be none (W3C Trace Context section 3.2).
         let mut packed = request.fields.pack(|name| {
-            name != header::TRACEPARENT
-                && !(own && matches!(name, "if-none-match" | "if-modified-since"))
-                && onward::passes(&request.fields, name)
+            let asks_again = own && matches!(name, "if-none-match" | "if-modified-since");
+            // The operator's token is the gateway's to look at.
+            name == header::ORIGIN_TIMING
+                || (name != header::TRACEPARENT && !asks_again && onward::passes(&request.fields, name))
         });
         if let Conditions::Own(conditions) = &conditions {
             for (name, value) in conditions {
@@ -441,7 +443,10 @@ impl Host for Runtime {
         }
         let (facts, target) = (exchange.facts(), &exchange.target);
         self.sign(&mut packed, &exchange.authority, &facts, &request.method, target.path(), target.query());
-        add(&mut packed, header::TRACEPARENT, &exchange.trace.to_string());
+        add(&mut packed, header::TRACEPARENT, &exchange.trace.onward(0).to_string());
+        if let Some(state) = &exchange.tracestate {
+            add(&mut packed, header::TRACESTATE, state);
+        }
         if cache::Fields::has(&request.fields, "upgrade") {
             add(&mut packed, "upgrade", "websocket");
         }
@@ -466,7 +471,10 @@ impl Host for Runtime {
         };
         let came = glue::forward(limiter, &client, &request.method, &upload, &url, &packed, patience)
             .await
-            .map_err(|_| failed(Problem::GatewayUnreachable))?;
+            .map_err(|_| failed(Problem::GatewayUnreachable));
+        let took = Duration::from_millis(self.now().as_millis().saturating_sub(left));
+        exchange.spent.answer.note(Duration::ZERO, took);
+        let came = came?;
         let response: web_sys::Response = came.dyn_into().map_err(|status: JsValue| match status.as_f64() {
             Some(429.0) => Problem::RateLimited,
             Some(504.0) => failed(Problem::GatewayTimeout),

@@ -8,10 +8,13 @@ mod host;
 mod lines;
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use contract::header;
+use cache::Fields as _;
 use contract::signature::Keys;
+use contract::{Problem, RequestId, Trace, header};
 use worker::wasm_bindgen::{self, JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, web_sys};
 
@@ -20,6 +23,7 @@ use crate::counts::{Kind, More};
 use crate::filter::{Hit, Outcome, Ruleset, Verdict};
 use crate::headers::Headers;
 use crate::pipeline::Answered;
+use crate::sampling::{Ended, Sampling};
 use crate::{Exchange, FieldsMut as _, Head as _, Host as _, pipeline};
 
 /// Bytes of path and query: what the gateway allows by default.
@@ -44,7 +48,8 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     let clearance = request.take_clearance();
     let started = runtime.now();
     let (method, secure): (Box<str>, bool) = (request.method().into(), request.secure());
-    let (answered, said) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
+    let timed = request.has(header::ORIGIN_TIMING);
+    let (answered, said, gateway) = match pipeline::admit(&request, request.visitor(), random(), MAX_TARGET) {
         Ok(mut exchange) => {
             pipeline::clear(&runtime, &mut exchange, clearance.as_deref());
             let closed = pipeline::come_back_later(&runtime, &exchange).await;
@@ -58,8 +63,14 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
                 runtime.hear(&exchange).await;
                 verdict = judge(&mut exchange);
             }
-            let (id, path) = (exchange.id.to_string(), exchange.target.path().to_owned());
-            let said = Said { id, path, filter: verdict.hits.last().cloned() };
+            let said = Said {
+                id: exchange.id,
+                trace: Some(exchange.trace),
+                path: exchange.target.path().to_owned(),
+                filter: verdict.hits.last().cloned(),
+                problem: None,
+                gateway: None,
+            };
             let exchange = Arc::new(exchange);
             let answered = match closed.or_else(|| pipeline::stopped(&runtime, &exchange, &verdict.outcome)) {
                 Some(answered) => answered,
@@ -81,38 +92,35 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
                 counts.request(answered.phase, answered.problem);
                 verdict.hits.iter().for_each(|hit| counts.add(Kind::Filter, hit.action));
             });
-            (answered, said)
+            let gateway = exchange.spent.answer.get().map(|(_, took)| took);
+            (answered, said, gateway)
         }
         Err(refused) => {
             let answer = pipeline::refuse(&runtime, &refused);
             host::count(&runtime, None, |counts| counts.request(None, Some(refused.problem)));
             let answered = Answered { answer, phase: None, problem: Some(refused.problem) };
-            (answered, Said { id: refused.id.to_string(), path: String::new(), filter: None })
+            (
+                answered,
+                Said { id: refused.id, trace: None, path: String::new(), filter: None, problem: None, gateway: None },
+                None,
+            )
         }
     };
-    let Answered { mut answer, phase, .. } = answered;
+    let Answered { mut answer, phase, problem } = answered;
     answer.fields.remove("connection");
     // Kept with what is stored; nobody else's affair.
     answer.fields.remove(header::HANDOFF_OBJECT);
     if let Some(headers) = own.headers.as_ref().filter(|_| answer.status != 101) {
         headers.apply(secure, &mut answer.fields);
     }
-    // Each part is made by us or has been through the path rule, so none holds a quote, a backslash or a control byte.
-    let filter = said.filter.as_ref().map(|hit| {
-        let place = hit.place.map_or("", |place| place.as_str());
-        format!(r#""filter.rule":"{}","filter.action":"{}","filter.place":"{place}","#, hit.rule, hit.action)
-    });
-    let log = format!(
-        r#"{{"message":"request","request.id":"{}","http.request.method":"{}","url.path":"{}","http.response.status_code":{},"cache":"{}",{}"duration.ms":{},"wasm.memory_bytes":{}}}"#,
-        said.id,
-        method,
-        said.path,
-        answer.status,
-        phase.map_or("none", |p| p.as_str()),
-        filter.unwrap_or_default(),
-        runtime.now().as_millis().saturating_sub(started.as_millis()),
-        core::arch::wasm32::memory_size::<0>() * 65_536,
-    );
+    let took = Duration::from_millis(runtime.now().as_millis().saturating_sub(started.as_millis()));
+    if timed && answer.fields.values(header::SERVER_TIMING).any(|said| said.starts_with(b"gateway;")) {
+        // The gateway knows the operator, and whoever it tells learns it from us, too.
+        answer.fields.append(header::SERVER_TIMING, format!("edge;dur={}", took.as_millis()).as_bytes());
+    }
+    let said = Said { problem, gateway, ..said };
+    let log = said.line(own.sampling, &method, answer.status, phase.map_or("none", |p| p.as_str()), took);
+    let log = log.unwrap_or_default();
     // Where the next hop's answer goes on, most of its head need not cross over again.
     Ok(match (answer.body.dyn_ref::<web_sys::Response>(), answer.fields.changes()) {
         (Some(response), Some((removed, added))) => glue::pass_on(response, removed, &added, log),
@@ -120,10 +128,65 @@ pub async fn fetch(request: web_sys::Request, env: Env, context: JsValue) -> Res
     })
 }
 
+/// What the log says of a request.
 struct Said {
-    id: String,
+    id: RequestId,
+    trace: Option<Trace>,
     path: String,
     filter: Option<Hit>,
+    problem: Option<Problem>,
+    /// From sending it to the gateway to the head of the answer, or to giving up.
+    gateway: Option<Duration>,
+}
+
+impl Said {
+    /// The line; `None` where it is not of those that are logged.
+    fn line(
+        &self,
+        sampling: Option<Sampling>,
+        method: &str,
+        status: u16,
+        cache: &str,
+        took: Duration,
+    ) -> Option<String> {
+        let reason = self.problem.map_or("", Problem::as_str);
+        let sample = match sampling {
+            Some(sampling) => {
+                let ended = Ended { id: self.id, status, reason, head: took, noted: self.filter.is_some() };
+                Some(sampling.keeps(&ended)?)
+            }
+            None => None,
+        };
+        let id = self.id.text();
+        let trace = self.trace.map(|trace| trace.id_text());
+        let trace = trace.as_ref().and_then(|text| str::from_utf8(text).ok()).unwrap_or(id.as_str());
+        let mut line = String::with_capacity(512);
+        // Writing to a String does not fail. Each part is made by us or has been through the path rule, so none holds a quote, a backslash
+        // or a control byte.
+        let _ = write!(
+            line,
+            r#"{{"message":"request","request.id":"{}","trace.id":"{trace}","http.request.method":"{method}","url.path":"{}","http.response.status_code":{status},"cache":"{cache}","reason":"{reason}","#,
+            id.as_str(),
+            self.path,
+        );
+        if let Some(hit) = &self.filter {
+            let place = hit.place.map_or("", |place| place.as_str());
+            let _ = write!(
+                line,
+                r#""filter.rule":"{}","filter.action":"{}","filter.place":"{place}","#,
+                hit.rule, hit.action
+            );
+        }
+        if let Some(gateway) = self.gateway {
+            let _ = write!(line, r#""duration.gateway_ms":{},"#, gateway.as_millis());
+        }
+        if let Some(sample) = sample {
+            let _ = write!(line, r#""sample":{sample},"#);
+        }
+        let memory = core::arch::wasm32::memory_size::<0>() * 65_536;
+        let _ = write!(line, r#""duration.ms":{},"wasm.memory_bytes":{memory}}}"#, took.as_millis());
+        Some(line)
+    }
 }
 
 /// What the build has put in: the filter's rules and what is done with answers' fields, where there are any, and the terms of challenges.
@@ -132,6 +195,8 @@ struct Own {
     rules: Option<Ruleset>,
     headers: Option<Headers>,
     terms: Terms,
+    /// Which requests are logged, where not all are.
+    sampling: Option<Sampling>,
 }
 
 /// Read once an instance.
@@ -145,9 +210,10 @@ fn own() -> Result<&'static Own, JsValue> {
     let mut lines = Some(&*text).filter(|text| !text.is_empty() && !text.starts_with('@')).unwrap_or_default();
     let mut own = Own::default();
     while let Some((first, rest)) = lines.split_once('\n') {
-        match (Headers::parse(first), Terms::parse(first)) {
-            (Some(headers), _) => own.headers = Some(headers),
-            (_, Some(terms)) => own.terms = terms,
+        match (Headers::parse(first), Terms::parse(first), Sampling::parse(first)) {
+            (Some(headers), ..) => own.headers = Some(headers),
+            (_, Some(terms), _) => own.terms = terms,
+            (.., Some(sampling)) => own.sampling = Some(sampling),
             _ => break,
         }
         lines = rest;

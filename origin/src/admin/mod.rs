@@ -2,6 +2,7 @@
 
 mod ask;
 mod asked;
+mod explain;
 mod lfs;
 mod listener;
 mod maintenance;
@@ -37,6 +38,7 @@ GET    /readyz     200 when it should get traffic, 503 while it should not
 GET    /metrics    for Prometheus
 GET    /upstreams  how every app and its upstreams are, as JSON
 GET    /config     the configuration in use, with what it leaves out
+GET    /explain?url=URL&client=ADDRESS  what would become of a GET of it, step by step, as JSON
 POST   /drain      serve on, and have /readyz say 503, so that balancers leave
 DELETE /drain      the way back
 GET    /maintenance  what is closed, as JSON
@@ -88,6 +90,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>, unix: bool) -> Router {
         .route("/upstreams", get(pages::upstreams))
         .route("/config", get(pages::config))
         .route("/drain", post(pages::drain).delete(pages::undrain))
+        .route("/explain", get(explain::explain))
         .route("/maintenance", get(maintenance::shown).post(maintenance::begun).delete(maintenance::ended))
         .route("/rules", get(rules::shown).post(rules::added))
         .route("/rules/{name}", delete(rules::withdrawn))

@@ -15,7 +15,7 @@ use super::token::Token;
 use super::value::{AdminAddress, net};
 use super::{
     Bucket, Config, Fault, Rate, UploadRoute, Webhook, Written, acme, app, bucket, cloudflare, filter, headers, health,
-    peer, probe, rate, turnstile, upload, webhook,
+    log, peer, probe, rate, timing, traces, turnstile, upload, webhook,
 };
 
 /// The longest path of a Unix socket, in bytes (sockaddr_un of unix(7), less the closing zero).
@@ -71,6 +71,9 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
     let uploads: Vec<UploadRoute> =
         file.upload.into_iter().filter_map(|(name, u)| upload::check(&name, u, &mut faults)).collect();
     upload::apart(&uploads, &mut faults);
+    let log = file.log.and_then(|section| log::check(&section, &mut faults));
+    let traces = file.traces.and_then(|section| traces::check(section, &mut faults));
+    let timing = file.timing.and_then(|section| timing::check(&section, &mut faults));
     storage(&file.storage, &mut faults);
     let buckets: Vec<Bucket> =
         file.bucket.into_iter().filter_map(|(role, b)| bucket::check(&role, b, &sites, &mut faults)).collect();
@@ -97,6 +100,9 @@ pub(super) fn check(file: File) -> Result<Config, Vec<Fault>> {
         state: file.state,
         cache: file.cache,
         compress: file.compress,
+        log,
+        traces,
+        timing,
         rates,
         webhooks,
         uploads,

@@ -12,12 +12,15 @@ mod cloudflare;
 mod filter;
 mod headers;
 mod health;
+mod log;
 mod peer;
 mod probe;
 mod rate;
 mod section;
 mod site;
+mod timing;
 mod token;
+mod traces;
 mod turnstile;
 mod upkeep;
 mod upload;
@@ -31,6 +34,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use edge::Sampling;
 use edge::challenge::Terms;
 use edge::filter::Ruleset;
 use edge::headers::Headers;
@@ -48,6 +52,7 @@ pub use rate::{Rate, RateKey};
 pub use section::{Admin, Cache, Compress, Edge, Limits, Listen, State, Storage, Timeouts, Tls};
 pub use site::{HealthOwner, HostPattern, KeyPair, Site, Trust};
 pub use token::Token;
+pub use traces::Traces;
 pub use turnstile::Turnstile;
 pub use upkeep::{Setting, Upkeep};
 pub use upload::UploadRoute;
@@ -89,6 +94,12 @@ pub struct Config {
     pub cache: Cache,
     /// Content codings, where wanted.
     pub compress: Option<Compress>,
+    /// Which requests are logged, where not all are.
+    pub log: Option<Sampling>,
+    /// Where spans of requests are sent, where anywhere.
+    pub traces: Option<Traces>,
+    /// What whoever is told where a request's time goes must show.
+    pub timing: Option<Token>,
     /// Bounds on what a client may send.
     pub limits: Limits,
     /// How long to wait for whom.
@@ -168,7 +179,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     Ok(config)
 }
 
-/// The rules of a configuration's `[filter]`, its `[headers]`, and what challenges need of it, in lines, as the Worker gets them; `None` where there is nothing. Nothing else is checked: the
+/// The rules of a configuration's `[filter]`, its `[headers]`, its `[log]`, and what challenges need of it, in lines, as the Worker gets them; `None` where there is nothing. Nothing else is checked: the
 /// files that the configuration names are the server's. Only the file of rules may lie beside it.
 pub fn edge_rules(file: &Path) -> Result<Option<String>, ConfigError> {
     let name = file.display().to_string();
@@ -187,18 +198,20 @@ pub fn edge_rules(file: &Path) -> Result<Option<String>, ConfigError> {
     let headers = read.headers.map(|section| headers::check(&section, &mut faults).to_string());
     let mut terms = read.turnstile.as_ref().map(|section| turnstile::terms(section, &mut faults)).unwrap_or_default();
     terms.for_programs = read.webhook.values().map(|section| section.path.as_str().into()).collect();
+    let sampling = read.log.and_then(|section| log::check(&section, &mut faults));
     if !faults.is_empty() {
         return Err(failed(faults));
     }
     let terms = (terms != Terms::default()).then(|| terms.to_string());
-    let all = [headers, terms, rules.map(|rules| rules.to_string())];
+    let sampling = sampling.map(|sampling| sampling.to_string());
+    let all = [headers, terms, sampling, rules.map(|rules| rules.to_string())];
     Ok(all.iter().any(Option::is_some).then(|| all.into_iter().flatten().collect()))
 }
 
 /// The zone's custom rules that go with a configuration's `[filter]`, as Cloudflare's API takes them. Nothing else is checked.
 pub fn zone_rules(file: &Path) -> Result<String, ConfigError> {
     let lines = edge_rules(file)?;
-    let is_filters = |line: &&str| !line.starts_with("headers\t") && !line.starts_with("challenge\t");
+    let is_filters = |line: &&str| !["headers\t", "challenge\t", "log\t"].iter().any(|other| line.starts_with(other));
     let lines = lines.map(|lines| lines.lines().filter(is_filters).collect::<Vec<_>>().join("\n"));
     let rules = lines.filter(|lines| !lines.is_empty()).and_then(|lines| Ruleset::parse(&lines).ok());
     let none = || ConfigError {

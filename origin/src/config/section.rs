@@ -15,11 +15,14 @@ use super::cloudflare::CloudflareSection;
 use super::filter::FilterSection;
 use super::headers::HeadersSection;
 use super::health::HealthSection;
+use super::log::LogSection;
 use super::peer::Peer;
 use super::probe::ProbeSection;
 use super::rate::RateSection;
 use super::site::SiteSection;
+use super::timing::TimingSection;
 use super::token::Token;
+use super::traces::TracesSection;
 use super::turnstile::TurnstileSection;
 use super::upload::UploadSection;
 use super::value::{AdminAddress, Size, Span};
@@ -48,6 +51,9 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) cache: Cache,
     pub(super) compress: Option<Compress>,
+    pub(super) log: Option<LogSection>,
+    pub(super) traces: Option<TracesSection>,
+    pub(super) timing: Option<TimingSection>,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]

@@ -122,6 +122,13 @@ impl<C: Clock + Clone> Rates<C> {
         (!verdict.left.is_empty()).then_some(verdict)
     }
 
+    /// The names of those that would count a request, which is not counted.
+    pub(crate) fn that_count(&self, exchange: &Exchange, method: &Method, headers: &HeaderMap) -> Vec<&str> {
+        let asked = Asked { exchange, method, headers, shared: false };
+        let counts = |limit: &&Limit<C>| limit.rate.key(&asked, &self.hasher).is_some();
+        self.all.iter().filter(counts).map(|limit| limit.rate.name.as_str()).collect()
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
@@ -191,8 +198,8 @@ mod tests {
     use super::{Asked, Rates, Recent};
     use crate::config::{Rate, RateKey};
     use cache::Plan;
-    use contract::{RequestId, Target, Traceparent};
-    use edge::{Exchange, Visitor};
+    use contract::{Hop, RequestId, Target, Trace};
+    use edge::{Exchange, Spent, Visitor};
     use governor::clock::FakeRelativeClock;
     use http::{HeaderMap, HeaderName, HeaderValue, Method};
     use std::time::Duration;
@@ -215,7 +222,8 @@ mod tests {
         let id = RequestId::from_random([1; 16]);
         Exchange {
             id,
-            trace: Traceparent::continue_or_start(None, id),
+            trace: Trace::at(Hop::First, None, id),
+            tracestate: None,
             visitor: Visitor { client: client.parse().expect("an address"), country: None, asn: None },
             secure: true,
             authority: host.into(),
@@ -225,6 +233,7 @@ mod tests {
             ruleset: None,
             limit: None,
             cleared: false,
+            spent: Spent::default(),
         }
     }
 

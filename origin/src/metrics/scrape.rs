@@ -169,6 +169,9 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     out.gauges("origin_cloudflare_ranges_timestamp_seconds", help, [(none(), as_of)])?;
     let lost = telemetry::lost_lines();
     out.counters("origin_log_lines_lost", "Lines of the log that its target did not take", [(none(), lost)])?;
+    let spans = gateway.traces.as_ref().map(|traces| traces.counts()).into_iter().flatten();
+    let spans = spans.map(|(outcome, count)| (vec![("outcome", outcome)], count));
+    out.counters("origin_traced_requests", "Requests whose spans go to the collector, and what came of them", spans)?;
     let certificates = lock(&gateway.metrics.certificates).clone();
     let expiry = certificates.iter().map(|c| (vec![("certificate", c.name.as_str())], seconds(c.not_after)));
     out.gauges("origin_certificate_expiry_timestamp_seconds", "When a certificate expires", expiry)?;

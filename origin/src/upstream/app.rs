@@ -36,6 +36,8 @@ pub(super) struct Upstream {
     /// Its number among the upstreams of all apps, by which it is counted.
     pub(super) series: usize,
     last_error: Mutex<Option<LastError>>,
+    /// Its address as the log calls it, of which there is one as long as the process lives: each request has it.
+    text: &'static str,
 }
 
 /// A request that is with an upstream, for as long as it lives.
@@ -85,6 +87,7 @@ impl App {
         let upstreams = app.upstreams.iter().enumerate().map(|(n, upstream)| Upstream {
             series: first + n,
             last_error: Mutex::default(),
+            text: Box::leak(upstream.address.to_string().into_boxed_str()),
             address: upstream.address.clone(),
             name: match &upstream.address {
                 AppAddress::Name(host, port) => Some(Name::new(host, *port)),
@@ -111,6 +114,12 @@ impl App {
             Some(balance) => balance.pick(tried, Instant::now(), rand::random()),
         };
         upstream.map(|upstream| Load { app: Arc::clone(self), upstream })
+    }
+
+    /// What the log calls the upstream of this number and one; nothing where there is none.
+    pub(crate) fn upstream_name(&self, upstream: u32) -> &'static str {
+        let upstream = (upstream as usize).checked_sub(1).and_then(|n| self.upstreams.get(n));
+        upstream.map_or("", |upstream| upstream.text)
     }
 
     /// Whether it has several upstreams.

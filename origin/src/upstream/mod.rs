@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::Problem;
+use edge::Spent;
+use edge::spent::Stretch;
 use http::header::UPGRADE;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
@@ -45,12 +47,33 @@ const CLOSING: Duration = Duration::from_millis(200);
 /// How often a request that was held looks whether there is room for it.
 const ROOM: Duration = Duration::from_millis(20);
 
+/// Where it is noted what a request's time went to.
+#[derive(Clone, Copy)]
+pub(crate) struct Course<'a> {
+    pub(crate) spent: &'a Spent,
+    /// When the request began.
+    pub(crate) since: std::time::Instant,
+}
+
+impl Course<'_> {
+    fn note(&self, stretch: &Stretch, from: Instant, to: Instant) {
+        stretch.note(from.into_std().saturating_duration_since(self.since), to - from);
+    }
+
+    /// It is sent to an upstream, by its number.
+    fn sent(&self, upstream: usize) {
+        self.spent.tries.set(self.spent.tries.get() + 1);
+        self.spent.upstream.set(u32::try_from(upstream + 1).unwrap_or_default());
+    }
+}
+
 /// Sends a request to an app and waits for the head of the answer.
 pub(crate) async fn send(
     pool: &Pool,
     app: &Arc<App>,
     mut request: Request<Body>,
     timeouts: &Timeouts,
+    course: Course<'_>,
 ) -> Result<(Response<Incoming>, Lease), Problem> {
     let upload = request.body().progress();
     let repeatable = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
@@ -59,17 +82,19 @@ pub(crate) async fn send(
     if protocol == Protocol::Http2 && !connect::in_http2(&mut request) {
         return Err(Problem::BadRequest);
     }
-    let mut way = Way::new(pool, app, protocol, timeouts)?;
+    let mut way = Way::new(pool, app, protocol, timeouts, course)?;
     pool.count(app);
     let mut retried = false;
     loop {
         let (mut lease, pooled) = way.lease(repeatable).await?;
         lease.upload.clone_from(&upload);
         let upstream = lease.load.upstream;
+        course.sent(upstream);
         let began = Instant::now();
         let copy = (repeatable && !retried && (pooled || app.several())).then(|| Copy::of(&request));
         let Some(sent) = in_time(lease.sender().try_send_request(request), upload.as_deref(), timeouts.answer.0).await
         else {
+            course.note(&course.spent.answer, began, Instant::now());
             tracing::warn!(app = %lease.load.upstream().address, "the app does not answer in time");
             app.failed(upstream, Failure::Timeout, &format_args!("no answer within {:?}", timeouts.answer.0));
             way.timed_out();
@@ -83,6 +108,7 @@ pub(crate) async fn send(
             }
             Err(error) => error,
         };
+        course.note(&course.spent.answer, began, Instant::now());
         if let Some(unsent) = error.take_message() {
             if !pooled {
                 let app = &lease.load.upstream().address;
@@ -163,6 +189,7 @@ struct Way<'a> {
     app: &'a Arc<App>,
     protocol: Protocol,
     timeouts: &'a Timeouts,
+    course: Course<'a>,
     permit: Option<Permit>,
     /// Upstreams that were tried in vain, one bit each.
     tried: u64,
@@ -175,11 +202,18 @@ struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    fn new(pool: &'a Pool, app: &'a Arc<App>, protocol: Protocol, timeouts: &'a Timeouts) -> Result<Self, Problem> {
+    fn new(
+        pool: &'a Pool,
+        app: &'a Arc<App>,
+        protocol: Protocol,
+        timeouts: &'a Timeouts,
+        course: Course<'a>,
+    ) -> Result<Self, Problem> {
         let permit = app.concurrency.enter().ok_or_else(|| shed("in-flight"))?;
         // What the pool has speaks the app's protocol.
         let fresh = protocol != app.protocol;
-        Ok(Self { pool, app, protocol, timeouts, permit: Some(permit), tried: 0, refused: false, fresh, held: None })
+        let permit = Some(permit);
+        Ok(Self { pool, app, protocol, timeouts, course, permit, tried: 0, refused: false, fresh, held: None })
     }
 
     /// A connection, and whether it comes from the pool. Where no upstream accepts one, the request is held.
@@ -202,7 +236,10 @@ impl<'a> Way<'a> {
                     self.refused = true;
                     break;
                 }
-                match connect::connect(load.upstream(), self.protocol, self.timeouts.connect.0).await {
+                let began = Instant::now();
+                let connected = connect::connect(load.upstream(), self.protocol, self.timeouts.connect.0).await;
+                self.course.note(&self.course.spent.connect, began, Instant::now());
+                match connected {
                     Ok(connection) => {
                         self.pool.share(&load, &connection, idle);
                         return Ok((Lease::new(self.pool, load, connection, idle), false));
@@ -244,7 +281,10 @@ impl<'a> Way<'a> {
                 until
             }
         };
-        if !hold::wait(self.pool, self.app, self.timeouts, until).await {
+        let since = until - self.timeouts.hold.0;
+        let let_in = hold::wait(self.pool, self.app, self.timeouts, until).await;
+        self.course.note(&self.course.spent.queue, since, Instant::now());
+        if !let_in {
             tracing::warn!(app = %self.app.upstreams[0].address, within = ?self.timeouts.hold.0, "the app refuses connections");
             return Err(Problem::AppUnreachable);
         }
@@ -258,6 +298,7 @@ impl<'a> Way<'a> {
             }
             tokio::time::sleep(ROOM).await;
         }
+        self.course.note(&self.course.spent.queue, since, Instant::now());
         (self.tried, self.refused, self.fresh) = (0, false, self.protocol != self.app.protocol);
         Ok(())
     }
@@ -279,8 +320,9 @@ impl<'a> Way<'a> {
 
     /// The app has answered what was sent at `sent`.
     fn answered(&mut self, sent: Instant) {
+        let now = Instant::now();
+        self.course.note(&self.course.spent.answer, sent, now);
         if let Some(permit) = self.permit.take() {
-            let now = Instant::now();
             metrics::count(|counts| counts.apps[self.app.number].answers.took(now - sent));
             permit.answered(sent.into_std(), now.into_std());
         }

@@ -42,6 +42,13 @@ pub(crate) struct Sender {
     outcomes: Mutex<BTreeMap<&'static str, u64>>,
 }
 
+impl Sender {
+    /// Its name in the configuration.
+    pub(crate) fn name(&self) -> &str {
+        &self.webhook.name
+    }
+}
+
 /// What came of a delivery: the answer, and why it is not the app's.
 pub(crate) struct Delivered {
     pub(crate) answer: Answer<HeaderFields, Body>,

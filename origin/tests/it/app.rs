@@ -71,6 +71,13 @@ impl Line {
         self.until("\r\n\r\n").await
     }
 
+    /// So many bytes.
+    pub(crate) async fn exactly(&mut self, length: usize) -> Vec<u8> {
+        let mut all = vec![0; length];
+        in_time(self.0.read_exact(&mut all)).await.expect("all of them");
+        all
+    }
+
     pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
         // The gateway may have had enough.
         let _ = self.0.write_all(bytes.as_ref()).await;
@@ -94,6 +101,10 @@ pub(crate) enum Mood {
     Busy,
     /// Hands off to an object.
     HandsOff,
+    /// Answers 200 after 300 ms.
+    Slow,
+    /// Answers 200, for a minute, by the tag `t`.
+    Stored,
 }
 
 /// An app that runs by itself, and remembers what it was asked.
@@ -203,7 +214,13 @@ async fn serve(
             Mood::HandsOff => {
                 line.say("HTTP/1.1 200 OK\r\nhandoff: files;key=\"in/a\"\r\ncontent-length: 0\r\n\r\n").await;
             }
-            Mood::Good | Mood::Half => {
+            Mood::Stored => {
+                line.say("HTTP/1.1 200 OK\r\ncache-control: public, max-age=60\r\ncache-tag: t\r\ncontent-length: 2\r\n\r\nok").await;
+            }
+            Mood::Good | Mood::Half | Mood::Slow => {
+                if mood == Mood::Slow {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                }
                 line.say(format!("HTTP/1.1 200 OK\r\n{close}content-length: 2\r\n\r\nok")).await;
             }
         }

@@ -109,6 +109,30 @@ impl Gateway {
         self.https.expect("[tls]")
     }
 
+    /// Its log, once it has this many lines with this message.
+    pub(crate) async fn all_logged(&self, message: &str, many: usize) -> Vec<serde_json::Value> {
+        let fits = |lines: &[serde_json::Value]| lines.iter().filter(|line| line["message"] == message).count() >= many;
+        let lines = self.once(fits).await;
+        lines.into_iter().filter(|line| line["message"] == message).collect()
+    }
+
+    /// All of its log, once it has a line that fits.
+    pub(crate) async fn until_logged(&self, fits: impl Fn(&serde_json::Value) -> bool) -> Vec<serde_json::Value> {
+        self.once(|lines| lines.iter().any(&fits)).await
+    }
+
+    async fn once(&self, fits: impl Fn(&[serde_json::Value]) -> bool) -> Vec<serde_json::Value> {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let lines = self.log.lock().expect("no panic").clone();
+            if fits(&lines) {
+                return lines;
+            }
+            assert!(Instant::now() < until, "not logged: {lines:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A connection to it.
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("it accepts")

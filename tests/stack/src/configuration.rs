@@ -115,6 +115,7 @@ fn own(wanted: &Wanted<'_>) -> Table {
         "admin".into(),
         table(&[("listen", loopback(wanted.ports.admin)), ("app_token_file", path(&files.app_token))]),
     );
+    config.insert("timing".into(), table(&[("token_file", path(&files.timing_token))]));
     config.insert("state".into(), table(&[("folder", path(&wanted.folder.join("state")))]));
     let mut filter = toml::toml! { block = ["sqli"] };
     filter.insert("rules".into(), concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/rules.toml").into());

@@ -189,6 +189,12 @@ impl Gateway {
         self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().find(|l| fits(l)).cloned()
     }
 
+    /// The log lines that are kept, the newest last.
+    #[must_use]
+    pub fn all_lines(&self) -> Vec<Value> {
+        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     /// How many log lines are kept.
     #[must_use]
     pub fn lines(&self) -> usize {

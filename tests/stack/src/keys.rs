@@ -26,6 +26,8 @@ pub struct Credentials {
     pub bucket_writer: (String, String),
     /// What the app shows on the private listener.
     pub app_token: String,
+    /// What the operator shows, to be told where the time goes.
+    pub timing_token: String,
     /// Files for the gateway's configuration.
     pub files: Files,
 }
@@ -52,6 +54,8 @@ pub struct Files {
     pub bucket_writer: PathBuf,
     /// The app's token.
     pub app_token: PathBuf,
+    /// The operator's, for timing.
+    pub timing_token: PathBuf,
 }
 
 impl Credentials {
@@ -74,7 +78,7 @@ impl Credentials {
         let edge_keys = format!("dev-1:{}\n", secret(64)?);
         let bucket = ("STACKACCESSKEY000001".to_owned(), secret(40)?);
         let bucket_writer = ("STACKWRITEKEY0000001".to_owned(), secret(40)?);
-        let app_token = secret(48)?;
+        let (app_token, timing_token) = (secret(48)?, secret(48)?);
         let write = |name: &str, text: &str| -> io::Result<PathBuf> {
             let path = folder.join(name);
             fs::write(&path, text)?;
@@ -91,10 +95,12 @@ impl Credentials {
             bucket: write("bucket.key", &format!("{}:{}\n", bucket.0, bucket.1))?,
             bucket_writer: write("bucket-writer.key", &format!("{}:{}\n", bucket_writer.0, bucket_writer.1))?,
             app_token: write("app.token", &format!("{app_token}\n"))?,
+            timing_token: write("timing.token", &format!("{timing_token}\n"))?,
         };
         write("client.pem", &client.0)?;
         write("client.key", &client.1)?;
-        Ok(Self { ca: server_ca.pem, server: (cert, key), client, edge_keys, bucket, bucket_writer, app_token, files })
+        let (ca, server) = (server_ca.pem, (cert, key));
+        Ok(Self { ca, server, client, edge_keys, bucket, bucket_writer, app_token, timing_token, files })
     }
 }
 

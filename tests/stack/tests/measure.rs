@@ -1,5 +1,5 @@
-//! `cargo measure` works: Workers start in workerd, send what the gateway takes for the edge's, hit, and are measured; hand-offs are carried out. What
-//! the figures are, nobody looks at here.
+//! `cargo measure` works: Workers start in workerd, send what the gateway takes for the edge's, hit, and are measured; hand-offs are carried out, spans
+//! arrive. What the figures are, nobody looks at here.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -32,4 +32,17 @@ fn hand_offs_are_carried_out() {
     let report: Value =
         serde_json::from_str(&fs::read_to_string(folder.path().join("hand-off.json")).unwrap()).unwrap();
     assert_eq!(report["cases"].as_array().unwrap().len(), 5, "{report:#}");
+}
+
+#[test]
+fn gateways_are_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut measure = Command::new(env!("CARGO_BIN_EXE_measure"));
+    measure.args(["telemetry", "--quick", "--out"]).arg(folder.path()).stdin(Stdio::null());
+    let output = measure.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("telemetry.json")).unwrap()).unwrap();
+    // Four gateways at two tasks.
+    assert_eq!(report["cases"].as_array().unwrap().len(), 8, "{report:#}");
 }

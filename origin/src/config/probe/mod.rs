@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use database::Database;
 pub use url::Url;
+pub(super) use url::is_loopback;
 
 pub(super) use check::{Around, check_all};
 pub(super) use section::{ProbeSection, fill_in};

@@ -18,12 +18,14 @@ pub struct Url {
     pub ca: Option<PathBuf>,
 }
 
+/// Whether a URL's host is this machine.
+pub(in crate::config) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 pub(super) fn url(section: &ProbeSection, fault: &mut impl FnMut(&str, String)) -> Option<Url> {
     let uri = section.url.as_deref()?.parse::<Uri>().ok().filter(|uri| {
-        let loopback = uri.host().is_some_and(|host| {
-            host == "localhost"
-                || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-        });
+        let loopback = uri.host().is_some_and(is_loopback);
         let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
         plain && (uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && loopback))
     });

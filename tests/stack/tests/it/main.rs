@@ -37,9 +37,11 @@ mod purge;
 mod requests;
 mod restarts;
 mod revoking;
+mod secrets;
 mod senders;
 mod snapshots;
 mod streams;
+mod timing;
 mod trust;
 mod upload_routes;
 mod uploads;
@@ -76,6 +78,8 @@ fn main() -> std::process::ExitCode {
         health::CASES,
         webhooks::CASES,
         senders::CASES,
+        secrets::CASES,
+        timing::CASES,
         snapshots::CASES,
     ];
     runner::run(&[own, conformance::AREAS].concat())

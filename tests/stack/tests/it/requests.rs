@@ -13,6 +13,7 @@ cases![
     a_refused_request_has_an_id_too,
     a_trace_is_continued,
     a_broken_trace_is_replaced,
+    a_broken_state_of_a_trace_is_dropped_and_the_trace_goes_on,
     what_only_we_may_say,
     the_app_knows_who_asked_for_what,
     what_belongs_to_one_connection_stays_on_it,
@@ -62,20 +63,53 @@ async fn a_refused_request_has_an_id_too(site: &Site) {
     assert_eq!(line["http.response.status_code"], 400);
 }
 
+/// The span in which a request is with the app: below the gateway's own, which is the half of the request's id that no hop before has taken.
+fn with_the_app(site: &Site, id: &str) -> String {
+    let half = match site.host {
+        Host::Native => &id[..16],
+        Host::Worker => &id[16..],
+    };
+    format!("{:016x}", u64::from_str_radix(half, 16).expect("hexadecimal") ^ 1)
+}
+
 async fn a_trace_is_continued(site: &Site) {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let answer = send(site.get("/echo").header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))).await;
-    let seen = answer.seen();
-    let parent: Vec<_> = seen.field("traceparent").split('-').collect();
-    assert_eq!(parent.first().copied(), Some("00"));
-    assert_eq!((parent[1], parent[2], parent[3]), (trace, &answer.id()[..16], "01"));
+    let state = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE";
+    for flags in ["00", "01"] {
+        let parent = format!("00-{trace}-00f067aa0ba902b7-{flags}");
+        let answer = send(site.get("/echo").header("traceparent", parent).header("tracestate", state)).await;
+        let id = answer.id().to_owned();
+        let seen = answer.seen();
+        assert_eq!(seen.field("traceparent"), format!("00-{trace}-{}-{flags}", with_the_app(site, &id)));
+        assert_eq!(seen.field("tracestate"), state);
+        assert_eq!(site.gateway_line(&id)["trace.id"], trace);
+        if site.host == Host::Worker {
+            assert_eq!(site.worker_line(&id).await["trace.id"], trace);
+        }
+    }
 }
 
 async fn a_broken_trace_is_replaced(site: &Site) {
     for broken in ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", "x", ""] {
-        let answer = send(site.get("/echo").header("traceparent", broken)).await;
+        let answer = send(site.get("/echo").header("traceparent", broken).header("tracestate", "rojo=1")).await;
         let id = answer.id().to_owned();
-        assert_eq!(answer.seen().field("traceparent"), format!("00-{id}-{}-00", &id[..16]), "{broken}");
+        let seen = answer.seen();
+        assert_eq!(seen.field("traceparent"), format!("00-{id}-{}-00", with_the_app(site, &id)), "{broken}");
+        assert!(seen.all("tracestate").is_empty(), "it is of another trace");
+        assert_eq!(site.gateway_line(&id)["trace.id"], id);
+        if site.host == Host::Worker {
+            assert_eq!(site.worker_line(&id).await["trace.id"], id);
+        }
+    }
+}
+
+async fn a_broken_state_of_a_trace_is_dropped_and_the_trace_goes_on(site: &Site) {
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (state, goes_on) in [("rojo", None), ("a=1,,b=2", Some("a=1,b=2"))] {
+        let answer = send(site.get("/echo").header("traceparent", parent).header("tracestate", state)).await;
+        let seen = answer.seen();
+        assert!(seen.field("traceparent").starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+        assert_eq!(seen.all("tracestate").first().copied(), goes_on, "{state}");
     }
 }
 

@@ -64,10 +64,16 @@ async fn heads(site: &Site) {
 
 /// A log line, a field a line, with what no two runs share masked.
 fn line(mut line: Value) -> String {
+    // They depend on whether a connection to the app was there.
+    for name in ["duration.connect_ms", "tries"] {
+        line.as_object_mut().expect("an object").remove(name);
+    }
     for (name, value) in line.as_object_mut().expect("an object") {
         let mask = match name.as_str() {
             "timestamp" => "[time]",
             "request.id" => "[id]",
+            "trace.id" => "[trace]",
+            "upstream" => "[address]",
             "url.host" => "[host]",
             "wasm.memory_bytes" => "[bytes]",
             name if name.starts_with("duration.") => "[ms]",

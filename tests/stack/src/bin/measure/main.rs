@@ -1,10 +1,11 @@
-//! `cargo measure`: what a request costs, in CPU of who carries it. Writes docs/benchmarks/path.json, hand-off.json, or worker.json, .md and
-//! .svg.
+//! `cargo measure`: what a request costs, in CPU of who carries it. Writes docs/benchmarks/path.json, hand-off.json, telemetry.json, or
+//! worker.json, .md and .svg.
 
 mod hand_off;
 mod next_hop;
 mod path;
 mod serve;
+mod telemetry;
 mod worker;
 
 use std::fs;
@@ -35,6 +36,8 @@ enum What {
     Path,
     /// A hand-off beside a redirect that the app makes itself (hand-off.json)
     HandOff,
+    /// The gateway with nothing written, and with log, metrics, probes and traces (telemetry.json)
+    Telemetry,
     /// Our Worker beside one in JavaScript, in workerd alone (worker.json, .md, .svg)
     Worker,
 }
@@ -46,6 +49,7 @@ async fn main() -> ExitCode {
     let measured = match what {
         What::Path => path::measure().await,
         What::HandOff => hand_off::measure(quick).await,
+        What::Telemetry => telemetry::measure(quick).await,
         What::Worker => worker::measure(quick).await,
     };
     let written = measured.and_then(|report| {
