@@ -53,6 +53,27 @@ fn scripts_pass_shellcheck() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+/// A server can be made from these files at any vendor's: none of them names one. What names one says so.
+#[test]
+fn nothing_is_one_vendors() {
+    let vendors =
+        ["hetzner", "your-objectstorage", "hcloud", "digitalocean", "linode", "vultr", "ovh", "amazonaws", "scaleway"];
+    // The site's own configuration, to be adapted, and what it pays.
+    let own = ["origin.example.toml", "prices.toml"];
+    let of_a_server: Vec<_> = files(&deploy())
+        .into_iter()
+        .filter(|path| !own.iter().any(|name| path.ends_with(name)) && path.extension().is_none_or(|end| end != "pyc"))
+        .collect();
+    assert!(of_a_server.len() > 40, "{}", of_a_server.len());
+    for path in &of_a_server {
+        let text = fs::read_to_string(path).unwrap().to_lowercase();
+        let named: Vec<_> = vendors.iter().filter(|vendor| text.contains(**vendor)).collect();
+        assert!(named.is_empty(), "{}: {named:?}", path.display());
+    }
+    let example = fs::read_to_string(deploy().join("origin.example.toml")).unwrap();
+    assert!(vendors.iter().any(|vendor| example.contains(vendor)), "they would be found");
+}
+
 /// In a root where all that they name exists.
 #[test]
 fn systemd_takes_the_units() {

@@ -19,7 +19,8 @@ const NEEDED: [Needed; 4] = [
 ];
 
 /// SPF records of others: Fastmail's needs nothing more, `deep` needs ten look-ups, `two` has two records.
-const TEXTS: [&str; 5] = [
+const TEXTS: [&str; 6] = [
+    "spf.inbox.example,v=spf1 ip4:192.0.2.0/24 -all",
     "spf.messagingengine.com,v=spf1 ip4:66.111.4.0/24 ip4:103.168.172.128/27 ~all",
     "deep.example,v=spf1 a mx a:x.example mx:x.example exists:x.example include:deeper.example ~all",
     "deeper.example,v=spf1 a mx a:y.example exists:y.example ~all",
@@ -77,6 +78,48 @@ fn lint(folder: &Path, dns: &str) -> (Option<i32>, String) {
         .unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     (output.status.code(), said)
+}
+
+/// Mail moves to vendors that this project has never heard of: what DNS says of it is one block of the zone and one policy.
+#[test]
+fn mail_moves_to_other_vendors() {
+    have(&NEEDED);
+    let dns = Dns::new();
+    let folder = tempfile::tempdir().unwrap();
+    let zone = fs::read_to_string(deploy().join("zone/makenot.work.zone")).unwrap();
+    let (before, rest) = zone.split_once("; --- Mail comes to Fastmail.").unwrap();
+    let (mail, _programs) = rest.split_once("; --- Mail programs find").unwrap();
+    let ours = mail
+        .lines()
+        .filter(|line| ["_dmarc", "mta-sts", "_mta-sts", "_smtp._tls"].iter().any(|it| line.starts_with(it)));
+    let key = mail.lines().find(|line| line.contains("pm._domainkey")).unwrap().split_once("pm._domainkey").unwrap().1;
+    let theirs = format!(
+        "@\tMX\t10 mx1.inbox.example.\n@\tMX\t20 mx2.inbox.example.\n@\tTXT\t\"v=spf1 include:spf.inbox.example -all\"\n\
+         in1._domainkey\tCNAME\tin1.makenot.work.dkim.inbox.example.\nsend._domainkey{key}\nbounce\tCNAME\treturn.sender.example.\n{}\n",
+        ours.collect::<Vec<_>>().join("\n")
+    );
+    let policy = "version: STSv1\nmode: testing\nmx: mx1.inbox.example\nmx: mx2.inbox.example\nmax_age: 604800\n";
+    let write = |zone: &str| {
+        fs::write(folder.path().join("makenot.work.zone"), zone).unwrap();
+        fs::write(folder.path().join("mta-sts.txt"), policy).unwrap();
+    };
+    let moved = format!("{before}{theirs}");
+    write(&moved);
+    let (code, said) = lint(folder.path(), &dns.address);
+    // As docs/leaving.md has it: the lint says the id of the new policy.
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    let id = said.split_once("it is 'v=STSv1; id=").unwrap().1.trim_end().trim_end_matches('\'');
+    let moved = moved.replace("id=280a65aa74ea", &format!("id={id}"));
+    write(&moved);
+    let (code, said) = lint(folder.path(), &dns.address);
+    assert_eq!(code, Some(0), "{said}");
+    for vendor in ["fastmail", "messagingengine", "fmhosted", "mtasv", "postmark"] {
+        let named = moved.lines().find(|line| !line.starts_with(';') && line.to_lowercase().contains(vendor));
+        assert_eq!(named, None, "{vendor} is still named");
+    }
+    write(&moved.replace("in1._domainkey", "in1").replace("send._domainkey", "send"));
+    let (code, said) = lint(folder.path(), &dns.address);
+    assert!(code == Some(1) && said.contains("there is no DKIM"), "{said}");
 }
 
 #[test]
