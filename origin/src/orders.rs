@@ -64,7 +64,7 @@ impl Orders {
     /// It counts on from the time in milliseconds, so that whoever follows it never sees a number go back, as long as there are fewer
     /// than a thousand purges a second.
     ///
-    /// `shared` says that there is another gateway before the same sites, which [`follow`] asks.
+    /// `shared` says that there is another gateway before the same sites, which `follow` asks.
     #[must_use]
     pub fn of(folder: Option<&Path>, shared: bool) -> Self {
         let now = now();
