@@ -138,7 +138,8 @@ impl Log {
     #[must_use]
     pub fn since(&self, after: u64, most: usize) -> Vec<Purge> {
         let named = |map: &HashMap<Box<str>, Mark>, scope: fn(&str) -> Scope| {
-            map.iter().map(|(name, mark)| (scope(name), *mark)).collect::<Vec<_>>()
+            let newer = map.iter().filter(|(_, mark)| mark.hard.max(mark.soft) > after);
+            newer.map(|(name, mark)| (scope(name), *mark)).collect::<Vec<_>>()
         };
         let mut marks = named(&self.urls, |url| Scope::Url(url.into()));
         marks.extend(named(&self.tags, |tag| Scope::Tag(tag.into())));
@@ -146,7 +147,8 @@ impl Log {
             let (origin, name) = key.split_once(' ').unwrap_or_default();
             Scope::Group { origin: origin.into(), name: name.into() }
         }));
-        marks.extend(self.prefixes.iter().map(|(prefix, mark)| (Scope::Prefix(prefix.clone()), *mark)));
+        let newer = self.prefixes.iter().filter(|(_, mark)| mark.hard.max(mark.soft) > after);
+        marks.extend(newer.map(|(prefix, mark)| (Scope::Prefix(prefix.clone()), *mark)));
         marks.push((Scope::All, self.all));
         let mut purges: Vec<Purge> = marks
             .into_iter()
