@@ -300,7 +300,7 @@ pub(crate) fn keygen(id: Option<String>) -> Result<Option<String>, Failure> {
     eprintln!(
         "A key for edge and gateway. To bring it in without a request refused:
   1. gateway  add the line below as the LAST line of /etc/origin/edge.keys; systemctl restart origin
-  2. Worker   wrangler secret put EDGE_KEY --env production   with the line below alone
+  2. Worker   wrangler secret put EDGE_KEY --env \"\"   with the line below alone
   3. gateway  once the log shows no request signed with the old key, take the old line out; restart
 Where there is no key yet, the line is all of edge.keys, and all of EDGE_KEY.
 "

@@ -188,9 +188,15 @@ impl Host for Native {
         let timeouts = &self.site().timeouts;
         let app = self.app().ok_or(Problem::UnknownHost)?;
         let course = Course { spent: &exchange.spent, since: self.started };
+        let began = tokio::time::Instant::now();
         let sent = upstream::send(&self.core.pool, app, request, timeouts, course);
         let (response, lease) = if spare {
-            tokio::time::timeout(LITTLE_PATIENCE, sent).await.map_err(|_| Problem::AppTimeout)??
+            let sent = tokio::time::timeout(LITTLE_PATIENCE, sent).await;
+            let given_up = |_| {
+                course.given_up(began);
+                Problem::AppTimeout
+            };
+            sent.map_err(given_up)??
         } else {
             sent.await?
         };

@@ -147,7 +147,10 @@ pub(crate) async fn serve(
                         record.went(&exchange, |upstream| native.upstream_name(upstream));
                         answer
                     }
-                    Err(stopped) => stopped,
+                    Err(stopped) => {
+                        record.went(&exchange, |upstream| native.upstream_name(upstream));
+                        stopped
+                    }
                 }
             }
         }

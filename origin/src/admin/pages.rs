@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::news;
 use http::HeaderValue;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use serde::Serialize;
 
 use super::refusal::Refusal;
@@ -45,7 +45,14 @@ pub(super) async fn config(State(gateway): Our) -> impl IntoResponse {
 /// What the other gateway asks for.
 pub(super) async fn orders(State(gateway): Our, RawQuery(query): RawQuery) -> Response {
     match gateway.orders.answer_peer(news::after(query.as_deref())) {
-        Some(said) => said.into_response(),
+        Some(said) => {
+            let mut answer = said.into_response();
+            // The next is to be asked of the process that takes over.
+            if gateway.draining.has_begun() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        }
         None => Refusal::NotFound.into_response(),
     }
 }

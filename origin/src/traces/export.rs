@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Ended, Outcome, Traces, otlp};
 use crate::web::Client;
@@ -36,17 +36,16 @@ pub(super) async fn run(traces: &Arc<Traces>, mut waiting: mpsc::Receiver<Ended>
     let mut sender = Sender { traces, client, host, said: None };
     let mut batch = Vec::new();
     loop {
-        let over = tokio::select! {
+        let mut over = tokio::select! {
             got = waiting.recv_many(&mut batch, BATCH) => got == 0,
-            () = traces.over.notified() => true,
+            () = traces.over.cancelled() => true,
         };
         let until = Instant::now() + MOMENT;
-        let mut over = over;
         while !over && batch.len() < BATCH {
             let room = BATCH - batch.len();
             tokio::select! {
                 got = waiting.recv_many(&mut batch, room) => over = got == 0,
-                () = traces.over.notified() => over = true,
+                () = traces.over.cancelled() => over = true,
                 () = tokio::time::sleep_until(until) => break,
             }
         }
@@ -78,36 +77,55 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Sends a batch, and empties it, until then at the latest.
+    /// Sends a batch, and empties it, until then at the latest. When we go down it has a moment, and no more.
     async fn send(&mut self, batch: &mut Vec<Ended>, until: Instant) {
         let body = Bytes::from(otlp::request(batch, &self.host));
         let requests = batch.len() as u64;
         batch.clear();
         let mut pause = PAUSE;
-        let error = loop {
-            let (error, wait) = match timeout_at(until, self.post(body.clone())).await {
-                Err(_) => break (Outcome::Unreachable, "no answer in time".to_owned()),
-                Ok(Err(error)) => (error.to_string(), None),
-                Ok(Ok(answer)) if answer.status().is_success() => {
+        let mut error = "no answer in time".to_owned();
+        let end = async {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                () = async { self.traces.over.cancelled().await; tokio::time::sleep(MOMENT).await } => {}
+            }
+        };
+        tokio::pin!(end);
+        let outcome = loop {
+            let posted = tokio::select! {
+                posted = self.post(body.clone()) => posted,
+                () = &mut end => break Outcome::Unreachable,
+            };
+            let wait = match posted {
+                Err(failed) => {
+                    error = failed.to_string();
+                    None
+                }
+                Ok(answer) if answer.status().is_success() => {
                     // It counts spans, we count requests: at least one has lost something for each that it names.
                     let rejected = otlp::rejected(answer.body()).min(requests);
                     self.traces.count(Outcome::Sent, requests - rejected);
                     self.traces.count(Outcome::Refused, rejected);
                     return;
                 }
-                Ok(Ok(answer)) if !may_try_again(answer.status()) => {
-                    break (Outcome::Refused, format!("it says {}", answer.status()));
+                Ok(answer) => {
+                    error = format!("it says {}", answer.status());
+                    if !may_try_again(answer.status()) {
+                        break Outcome::Refused;
+                    }
+                    retry_after(&answer)
                 }
-                Ok(Ok(answer)) => (format!("it says {}", answer.status()), retry_after(&answer)),
             };
             let wait = wait.unwrap_or(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
-            if Instant::now() + wait >= until {
-                break (Outcome::Unreachable, error);
+            if wait >= until.saturating_duration_since(Instant::now()) {
+                break Outcome::Unreachable;
             }
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = &mut end => break Outcome::Unreachable,
+            }
         };
-        let (outcome, error) = error;
         self.traces.count(outcome, requests);
         if self.said.is_none_or(|said| said.elapsed() >= SAID) {
             self.said = Some(Instant::now());

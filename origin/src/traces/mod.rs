@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use contract::{RequestId, Trace};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::access::Record;
 use crate::config;
@@ -33,7 +34,7 @@ pub(crate) struct Traces {
     waiting: Mutex<Option<mpsc::Receiver<Ended>>>,
     counts: [AtomicU64; OUTCOMES.len()],
     /// Told when no request comes any more.
-    over: Notify,
+    over: CancellationToken,
 }
 
 /// What becomes of a request's spans.
@@ -60,7 +61,7 @@ impl Traces {
             queue,
             waiting: Mutex::new(Some(waiting)),
             counts: Default::default(),
-            over: Notify::new(),
+            over: CancellationToken::new(),
         })
     }
 
@@ -69,7 +70,8 @@ impl Traces {
         if self.settings.follow && !trace.is_own(id) {
             return trace.sampled;
         }
-        RequestId::from_random(trace.id).is_of(self.settings.sample)
+        // By our own id: a client's trace has the id that it likes.
+        id.is_of(self.settings.sample)
     }
 
     /// Whether a request that has ended is traced.
@@ -96,7 +98,7 @@ impl Traces {
 
     /// No request comes any more: what waits is sent, once, and then [`run`](Self::run) ends.
     pub(crate) fn over(&self) {
-        self.over.notify_one();
+        self.over.cancel();
     }
 
     fn count(&self, outcome: Outcome, requests: u64) {

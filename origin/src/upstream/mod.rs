@@ -60,6 +60,13 @@ impl Course<'_> {
         stretch.note(from.into_std().saturating_duration_since(self.since), to - from);
     }
 
+    /// It is waited for no longer, which was since then.
+    pub(crate) fn given_up(&self, since: Instant) {
+        if self.spent.tries.get() > 0 {
+            self.note(&self.spent.answer, since, Instant::now());
+        }
+    }
+
     /// It is sent to an upstream, by its number.
     fn sent(&self, upstream: usize) {
         self.spent.tries.set(self.spent.tries.get() + 1);

@@ -45,6 +45,16 @@ async fn a_line_says_where_the_time_went_and_to_whom() {
 }
 
 #[tokio::test]
+async fn what_the_filter_stops_says_how_long_that_took() {
+    let app = Server::start(Mood::Good).await;
+    let gateway = Gateway::before(&format!("\"{}\"", app.address), "[filter]");
+    assert!(gateway.get("/.env").await.starts_with("HTTP/1.1 40"));
+    let line = gateway.logged("request").await;
+    assert!(line["filter.rule"].is_string(), "{line}");
+    assert!(millis(&line, "duration.filter_ms") <= millis(&line, "duration.head_ms"), "{line}");
+}
+
+#[tokio::test]
 async fn a_request_that_was_sent_twice_says_so() {
     let (mute, good) = (Server::start(Mood::Mute).await, Server::start(Mood::Good).await);
     let app = format!("[\"{}\", \"{}\"]", mute.address, good.address);

@@ -197,4 +197,14 @@ async fn a_collector_that_is_slow_or_gone_costs_spans_and_no_request() {
     line.say("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await;
     assert!(collector.is_left_alone(Duration::from_secs(2)).await);
     assert_eq!(count(&gateway, "refused").await, 1);
+    // A time that no clock has costs what waits for it, and nothing that comes after.
+    assert_good(&gateway.get("/late").await);
+    let mut line = collector.accept().await;
+    batch(&mut line).await;
+    line.say("HTTP/1.1 503 Busy\r\nretry-after: 18446744073709551615\r\ncontent-length: 0\r\n\r\n").await;
+    assert_good(&gateway.get("/after").await);
+    let mut line = collector.accept().await;
+    let (_, got) = batch(&mut line).await;
+    line.say(TAKEN).await;
+    assert_eq!(spans(&got).iter().filter(|span| span.kind() == SpanKind::Server).count(), 1);
 }
