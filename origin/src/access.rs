@@ -95,8 +95,32 @@ impl Record {
         version: http::Version,
     ) -> Self {
         metrics::count(|counts| counts.begun(&method, secure));
+        Self::of(started, id, client, trust, method, secure, host, path, version)
+    }
+
+    /// What is left of one that is on its way elsewhere.
+    fn none(started: Instant) -> Self {
+        let (id, client) = (RequestId::from_random([0; 16]), Ipv4Addr::UNSPECIFIED.into());
+        Self::of(started, id, client, Trusted::Direct, http::Method::GET, false, "", "", http::Version::HTTP_11)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a line of a log has that many columns")]
+    fn of(
+        started: Instant,
+        id: RequestId,
+        client: IpAddr,
+        trust: Trusted,
+        method: http::Method,
+        secure: bool,
+        host: &str,
+        path: &str,
+        version: http::Version,
+    ) -> Self {
         Self {
+            started,
+            answered: started,
             id,
+            trace: Trace::at(Hop::First, None, id),
             client,
             trust,
             method,
@@ -104,26 +128,6 @@ impl Record {
             host: host.into(),
             path: path.into(),
             version,
-            trace: Trace::at(Hop::First, None, id),
-            ..Self::none(started)
-        }
-    }
-
-    /// What is left of one that is on its way elsewhere.
-    fn none(started: Instant) -> Self {
-        let id = RequestId::from_random([0; 16]);
-        Self {
-            started,
-            answered: started,
-            id,
-            trace: Trace::at(Hop::First, None, id),
-            client: Ipv4Addr::UNSPECIFIED.into(),
-            trust: Trusted::Direct,
-            method: http::Method::GET,
-            secure: false,
-            host: Box::default(),
-            path: Box::default(),
-            version: http::Version::HTTP_11,
             site: None,
             admitted: false,
             status: 0,

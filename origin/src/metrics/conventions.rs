@@ -11,6 +11,8 @@ use super::tally::{Tally, Times};
 
 /// Series of a site, at most: what is beyond them is counted in one more, `otel_metric_overflow`. An ordinary site has ten.
 pub(super) const SERIES: usize = 64;
+/// Those of them that are kept for failures: clients choose methods, and what they choose is not to hide that the app is down.
+const FAILURES: usize = 16;
 
 /// The methods, as labels; `_OTHER` for all that are not known.
 pub(super) const METHODS: [&str; 10] =
@@ -91,7 +93,9 @@ impl Known {
     fn place(&self, key: Key) -> usize {
         let Key(key) = key;
         let from = (key ^ key >> 7 ^ key >> 14) as usize;
-        let places = (0..SERIES).map(|n| (from + n) % SERIES);
+        let failed = (key >> 6) & 1023 >= 500 || (key >> 16) & 0x7fff != 0;
+        let (first, room) = if failed { (SERIES - FAILURES, FAILURES) } else { (0, SERIES - FAILURES) };
+        let places = (0..room).map(|n| first + (from + n) % room);
         let is_its = |place: &usize| {
             let known = &self.0[*place];
             match known.load(Ordering::Relaxed) {

@@ -41,6 +41,8 @@ const COLLECTOR: &str = "planted-collector-token-2233445566";
 const TIMING: &str = "planted-timing-token-77889900aabbccddeeff";
 const HEALTH: &str = "planted-health-token-1234567890abcdefghij";
 const PROBE: &str = "planted-probe-token-55443322110099";
+const DATABASE: &str = "planted-database-password-1357";
+const CLOUDFLARE: &str = "planted-cloudflare-token-24680aceg13579";
 /// Of the edge's key: 32 bytes.
 const EDGE: &[u8; 32] = b"planted-edge-key-of-32-bytes-123";
 
@@ -77,6 +79,7 @@ impl Place {
             (file("turnstile", TURNSTILE), file("timing", TIMING), file("health", HEALTH));
         let (collectors, probe) =
             (file("collector", &format!("authorization: Bearer {COLLECTOR}\n")), file("probe", PROBE));
+        let (database, cloudflare) = (file("database", DATABASE), file("cloudflare", CLOUDFLARE));
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let ca = file("ca.pem", &pair.cert.pem());
         let state = folder.path().join("state");
@@ -90,6 +93,8 @@ impl Place {
              [turnstile]\nsite_key = \"0x4AAAAAAADnPIDROrmt1Wwj\"\nsecret_file = {turnstile:?}\nwithin = \"1s\"\napi = \"https://127.0.0.1:1/turnstile/v0\"\nca = {ca:?}\n\
              [traces]\nurl = \"http://{collector}/v1/traces\"\nheaders_file = {collectors:?}\nsample = 1.0\nwithin = \"1s\"\n\
              [probe.vendor]\nkind = \"http\"\nurl = \"https://127.0.0.1:1/status\"\ntoken_file = {probe:?}\n\
+             [probe.database]\nkind = \"postgres\"\ndatabase = \"host=127.0.0.1 port=1 user=origin\"\npassword_file = {database:?}\n\
+             [cloudflare]\nzone = \"0123456789abcdef0123456789abcdef\"\ntoken_file = {cloudflare:?}\napi = \"https://127.0.0.1:1/client/v4\"\nca = {ca:?}\n\
              [webhook.stripe]\npath = \"/webhooks/stripe\"\nscheme = \"stripe\"\nsecrets_file = {stripe:?}\n\
              [webhook.postmark]\npath = \"/webhooks/postmark\"\nscheme = \"basic\"\nsecrets_file = {postmark:?}\n\
              [upload.works]\npath = \"/u\"\n\
@@ -173,9 +178,11 @@ impl Place {
     }
 }
 
-/// Which of the secrets a text has, also in the ways in which they travel.
+/// Which of the secrets a text has, also in the ways in which they travel, and as a list of bytes.
 fn found(text: &str, secrets: &[String]) -> Vec<String> {
-    let ways = |secret: &String| [secret.clone(), BASE64_STANDARD.encode(secret), secret.replace('-', "%2D")];
+    let bytes = |secret: &String| format!("{:?}", secret.as_bytes()).trim_matches(['[', ']']).to_owned();
+    let ways =
+        |secret: &String| [secret.clone(), BASE64_STANDARD.encode(secret), secret.replace('-', "%2D"), bytes(secret)];
     secrets.iter().filter(|secret| ways(secret).iter().any(|way| text.contains(way))).cloned().collect()
 }
 
@@ -260,6 +267,8 @@ async fn nothing_that_is_written_or_said_holds_a_secret() {
         TIMING,
         HEALTH,
         PROBE,
+        DATABASE,
+        CLOUDFLARE,
     ]
     .map(ToOwned::to_owned)
     .into();
@@ -355,6 +364,12 @@ async fn nothing_that_is_written_or_said_holds_a_secret() {
         () = app(&script) => unreachable!("it goes on"),
     };
     others.iter().for_each(tokio::task::JoinHandle::abort);
+
+    // Nor what a programmer prints.
+    let config = origin::config::load(&place.path("origin.toml")).expect("it is good");
+    let printed = format!("{config:?}");
+    assert_eq!(found(&printed, &["READER".to_owned(), "0123456789abcdef0123456789abcdef".to_owned()]).len(), 2);
+    assert_eq!(found(&printed, &secrets), [""; 0], "{printed}");
 
     let written = place.written();
     // What is searched is there, at the level of the libraries, and a value that is logged is found.
