@@ -63,7 +63,8 @@ pub fn compare(a: &Outcome, b: &Outcome) -> Vec<Compared> {
         found.push(Compared { figure: figure.clone(), medians, chance: chance(a, b), verdict: Verdict::Same });
     }
     holm(&mut found);
-    let least = least_chance(a.rounds.len(), b.rounds.len());
+    // What separates them wholly is corrected as all else is.
+    let least = least_chance(a.rounds.len(), b.rounds.len()) * crate::outcome::count(found.len() as u64);
     for compared in &mut found {
         let (a, b) = compared.medians;
         let differs = (b - a).abs() > SMALL * a.abs().max(b.abs());
@@ -77,6 +78,12 @@ pub fn compare(a: &Outcome, b: &Outcome) -> Vec<Compared> {
     found
 }
 
+/// So many rounds of each could tell a difference of one among so many figures.
+#[must_use]
+pub fn rounds_that_tell(figures: usize) -> usize {
+    (2..).find(|rounds| least_chance(*rounds, *rounds) * crate::outcome::count(figures as u64) <= CHANCE).unwrap_or(2)
+}
+
 /// Each round's figures by name. Few of them: each costs the others certainty.
 fn figures(rounds: &[Round]) -> BTreeMap<String, Vec<f64>> {
     let mut figures: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -86,8 +93,11 @@ fn figures(rounds: &[Round]) -> BTreeMap<String, Vec<f64>> {
         let failed = round.routes.iter().map(crate::outcome::RouteOutcome::failed).sum::<u64>();
         add("errors, share".to_owned(), crate::outcome::count(failed) / crate::outcome::count(all.max(1)));
         for route in &round.routes {
-            add(format!("{}, p50 ms", route.route), route.from_due.p50_ms);
-            add(format!("{}, p99 ms", route.route), route.from_due.p99_ms);
+            // Where all have failed there is no time, rather than a good one.
+            if route.from_due.count > 0 {
+                add(format!("{}, p50 ms", route.route), route.from_due.p50_ms);
+                add(format!("{}, p99 ms", route.route), route.from_due.p99_ms);
+            }
         }
         let mut cpu: BTreeMap<&str, f64> = BTreeMap::new();
         for (name, usage) in round.seconds.iter().flat_map(|second| &second.processes) {
@@ -169,6 +179,11 @@ mod tests {
         assert!((chance(&low, &low) - 1.0).abs() < 1e-12);
         // Three rounds each can't show anything.
         assert!((chance(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn many_figures_want_more_rounds() {
+        assert_eq!([1, 6, 7, 48].map(rounds_that_tell), [4, 5, 6, 7]);
     }
 
     #[test]

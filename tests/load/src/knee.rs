@@ -98,6 +98,10 @@ impl Search {
                 (tried, round) = self.step(ground, rate).await?;
                 steps.push(tried.clone());
             }
+            if ground.stop.load(Ordering::Relaxed) {
+                // What was cut short says nothing of its rate.
+                break;
+            }
             if tried.kept {
                 (low, best) = (rate, Some(round));
             } else {

@@ -72,6 +72,8 @@ impl Local {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
+            // Ctrl-C is for the load, which then takes the stack down.
+            .process_group(0)
             .spawn()
             .map_err(|e| format!("cannot start the stack: {e}"))?;
         let addresses = ready(&mut dev).await?;
@@ -172,7 +174,7 @@ async fn build(root: &Path, profile: &str) -> Result<(), String> {
 
 async fn start_app(binary: &Path, address: &str) -> Result<Child, String> {
     let mut command = Command::new(binary);
-    command.arg(address).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    command.arg(address).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).process_group(0);
     let mut app = command.spawn().map_err(|e| format!("{}: {e}", binary.display()))?;
     let until = Instant::now() + Duration::from_secs(10);
     while tokio::net::TcpStream::connect(address).await.is_err() {

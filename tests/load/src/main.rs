@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
-use load::compare::{Verdict, compare};
+use load::compare::{Verdict, compare, rounds_that_tell};
 use load::face::{self, Progress};
 use load::knee::Search;
 use load::local::Local;
@@ -47,7 +47,7 @@ enum What {
     Run {
         #[command(flatten)]
         whom: Whom,
-        /// How often, for `compare`: five or more tell noise from difference
+        /// How often, for `compare`: five to seven tell noise from difference, more where there are many routes
         #[arg(long, default_value_t = 1)]
         rounds: usize,
         /// Multiplies all rates
@@ -219,7 +219,14 @@ async fn act(command: What) -> Result<bool, Failure> {
                 let right = "--from is above 0, --to not below it, --within above 0 and --each 4s or more";
                 return Err(Failure::Usage(right.to_owned()));
             }
-            let session = whom.session(Ok).await?;
+            // A quarter of it goes before each, to warm up.
+            let within_bounds = |scenario: Scenario| match scenario.bounds.lasts.0 {
+                most if most < each.mul_f64(1.25) => {
+                    Err(format!("--each {each} and a quarter to warm up are more than the scenario's bounds.lasts"))
+                }
+                _ => Ok(scenario),
+            };
+            let session = whom.session(within_bounds).await?;
             let search = Search { from, to, each: *each, within };
             let outcome = session.knee(search, &on_second, &|tried| progress.step(tried)).await;
             (whom, end(session, outcome).await?)
@@ -255,11 +262,20 @@ fn compared(a: &std::path::Path, b: &std::path::Path) -> Result<bool, Failure> {
         let titles = format!("A is `{}`, B is `{}`", first.title, second.title);
         return Err(Failure::Usage(format!("{titles}: only runs of one scenario can be compared")));
     }
+    if !first.asks_like(&second) {
+        let differ = format!("A is a {}, B is a {}", first.asked(), second.asked());
+        return Err(Failure::Usage(format!("{differ}: only what was asked alike can be compared")));
+    }
+    if let Some(ended) = [a, b].into_iter().zip([&first, &second]).find(|(_, outcome)| outcome.ended_early) {
+        return Err(Failure::Usage(format!("{} ended early: run it again", ended.0.display())));
+    }
     let found = compare(&first, &second);
     println!("A {}\nB {}\n\n{}", a.display(), b.display(), face::comparison(&found));
     let has = |verdict| found.iter().any(|one| one.verdict == verdict);
     if has(Verdict::TooFew) {
-        return Err(Failure::Usage("too few rounds to tell: run each with --rounds 5 or more".to_owned()));
+        let (figures, rounds) = (found.len(), rounds_that_tell(found.len()));
+        let right = format!("of {figures} figures, run each with --rounds {rounds} or more");
+        return Err(Failure::Usage(format!("too few rounds to tell: {right}")));
     }
     Ok(!has(Verdict::Worse))
 }

@@ -45,6 +45,9 @@ pub struct Outcome {
     pub soak: Vec<crate::soak::Growth>,
     /// What whoever reads the figures must know.
     pub notes: Vec<String>,
+    /// Whether it was told to end before its time: then nothing says that the objectives were kept.
+    #[serde(default)]
+    pub ended_early: bool,
 }
 
 /// All phases, once.
@@ -224,11 +227,41 @@ impl RouteOutcome {
 }
 
 impl Outcome {
-    /// Whether all objectives were kept, nothing grew, and the knee is not below the plan.
+    /// What was asked, in words: the command and the first round's phases.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        let phases = self.rounds.first().into_iter().flat_map(|round| &round.phases);
+        let rates: Vec<String> = phases
+            .map(|phase| format!("{} at {:.0}/s for {:.0} s", phase.name, phase.wanted_rate, phase.lasts_s))
+            .collect();
+        format!("{} of {}", self.command, rates.join(", "))
+    }
+
+    /// Whether the other asked for the same: the same command, and phases as long and, within a tenth, as fast. Visitors are dealt by chance,
+    /// so that the rates of two runs are never quite alike.
+    #[must_use]
+    pub fn asks_like(&self, other: &Self) -> bool {
+        fn phases(outcome: &Outcome) -> &[PhaseOutcome] {
+            outcome.rounds.first().map_or(&[], |round| &round.phases)
+        }
+        let near = |a: f64, b: f64| (a - b).abs() <= 0.1 * a.max(b);
+        let (ours, others) = (phases(self), phases(other));
+        self.command == other.command
+            && ours.len() == others.len()
+            && ours
+                .iter()
+                .zip(others)
+                .all(|(a, b)| a.name == b.name && near(a.lasts_s, b.lasts_s) && near(a.wanted_rate, b.wanted_rate))
+    }
+
+    /// Whether it came to its end, all objectives were kept, nothing grew, and the knee is not below the plan.
     #[must_use]
     pub fn kept(&self) -> bool {
         let room = self.knee.as_ref().and_then(|knee| knee.head_room).is_none_or(|room| room >= 1.0);
-        room && self.verdict.iter().all(|judged| judged.kept) && self.soak.iter().all(|growth| !growth.grows)
+        !self.ended_early
+            && room
+            && self.verdict.iter().all(|judged| judged.kept)
+            && self.soak.iter().all(|growth| !growth.grows)
     }
 
     /// Reads one that was written.

@@ -359,6 +359,9 @@ impl Scenario {
         if self.visitor.is_empty() {
             return Err("visitor: there is none; write [[visitor]] with name, share and steps".to_owned());
         }
+        if let Some(sign_in) = self.sign_in.as_ref().filter(|sign_in| !sign_in.path.starts_with('/')) {
+            return Err(format!("sign_in: path `{}` does not begin with /", sign_in.path));
+        }
         let lasts = self.lasts();
         if lasts > self.bounds.lasts.0 {
             return Err(format!(

@@ -49,10 +49,10 @@ impl Session {
             outcome.rounds.push(round);
             outcome.notes.extend(notes);
             if is_interrupted(&self.stop) {
-                outcome.notes.push("ended early: interrupted".to_owned());
                 break;
             }
         }
+        self.ended(&mut outcome);
         outcome.verdict = judge(&self.scenario, &outcome.rounds);
         Ok(outcome)
     }
@@ -79,6 +79,7 @@ impl Session {
         let (knee, rounds) = search.run(&ground).await?;
         outcome.notes.push("faults of the scenario are left out: the knee is that of its visitors".to_owned());
         (outcome.knee, outcome.rounds) = (Some(knee), rounds);
+        self.ended(&mut outcome);
         Ok(outcome)
     }
 
@@ -104,7 +105,15 @@ impl Session {
         outcome.notes = notes;
         outcome.rounds.push(round);
         outcome.verdict = judge(&scenario, &outcome.rounds);
+        self.ended(&mut outcome);
         Ok(outcome)
+    }
+
+    fn ended(&self, outcome: &mut Outcome) {
+        if is_interrupted(&self.stop) {
+            outcome.ended_early = true;
+            outcome.notes.push("ended early: interrupted".to_owned());
+        }
     }
 
     async fn round(
@@ -134,6 +143,7 @@ impl Session {
             knee: None,
             soak: Vec::new(),
             notes: Vec::new(),
+            ended_early: false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The tool against servers whose behaviour is known: its figures must be right within 1 % or 1 ms of what the server itself saw.
 //!
-//! Whoever else uses the machine delays both, and is no fault of the tool's: a figure may be measured three times, and must be right once.
+//! Whoever else uses the machine delays both, and is no fault of the tool's: what is measured takes long enough that 1 % of it is more than a
+//! busy machine's timers are late by, and a figure may be measured several times, and must be right once.
 
 mod server;
 
@@ -15,7 +16,9 @@ use load::scenario::{Scenario, Span};
 use load::target::{Edge, Target};
 use server::{Does, Server};
 
-const TRIES: usize = 3;
+const TRIES: usize = 8;
+/// What a slow server takes: 1 % of it are 4 ms.
+const LONG: Duration = Duration::from_millis(400);
 
 fn scenario(phases: &str, steps: &str, more: &str) -> Scenario {
     let text = format!(
@@ -87,7 +90,7 @@ fn a_fixed_latency_is_measured_over_both_versions_of_http() {
     alone(async {
         for version in [1, 2] {
             measured(async || {
-                let server = Server::start(Does::Waits(Duration::from_millis(40))).await;
+                let server = Server::start(Does::Waits(LONG)).await;
                 let outcome =
                     run(&server, by_regulars(scenario(A_SECOND, GET, "")), |target| target.http = Some(version)).await;
                 let (seen, truth) = (route(&outcome, "r"), server.times());
@@ -149,7 +152,7 @@ fn errors_are_counted_to_the_last_one_by_kind() {
 fn a_slow_body_counts_until_its_last_byte() {
     alone(async {
         measured(async || {
-            let server = Server::start(Does::Drips { parts: 4, pause: Duration::from_millis(25) }).await;
+            let server = Server::start(Does::Drips { parts: 4, pause: LONG / 4 }).await;
             let outcome = run(&server, by_regulars(scenario(A_SECOND, GET, "")), |_| {}).await;
             let (seen, truth) = (route(&outcome, "r"), server.times());
             assert_eq!((seen.count, seen.bytes, seen.failed()), (300, 300 * 4 * 1000, 0));
@@ -171,7 +174,7 @@ fn what_never_answers_is_given_up_in_time() {
         // Ten at once, 400 ms each: 10 at first, and 10 more 400 and 800 ms later, but for those that are due before there is room.
         assert_eq!(late + unsent, 50, "{:?}", seen.errors);
         assert!((25..=30).contains(&late), "{late}");
-        assert!((400.0..450.0).contains(&seen.from_due.p50_ms), "{}", seen.from_due.p50_ms);
+        assert!((400.0..500.0).contains(&seen.from_due.p50_ms), "{}", seen.from_due.p50_ms);
     });
 }
 
@@ -208,7 +211,7 @@ fn browsers_have_six_connections_each_and_the_edge_has_few_for_all() {
 fn streams_and_sockets_are_timed_and_held() {
     alone(async {
         measured(async || {
-            let server = Server::start(Does::Streams(Duration::from_millis(30))).await;
+            let server = Server::start(Does::Streams(LONG)).await;
             let steps = r#"{ route = "events", path = "/events", stays = "events", lasts = "600ms" }"#;
             let phase = r#"{ name = "p", rate = 20, lasts = "2s" }"#;
             let outcome = run(&server, by_regulars(scenario(phase, steps, "")), |_| {}).await;
@@ -225,14 +228,14 @@ fn streams_and_sockets_are_timed_and_held() {
         assert_eq!(route(&outcome, "broken").errors["broke off"], 300);
 
         measured(async || {
-            let server = Server::start_echo(Duration::from_millis(10)).await;
-            let steps = r#"{ route = "ws", path = "/ws", stays = "websocket", lasts = "950ms", every = "100ms" }"#;
+            let server = Server::start_echo(LONG).await;
+            let steps = r#"{ route = "ws", path = "/ws", stays = "websocket", lasts = "1900ms", every = "450ms" }"#;
             let phase = r#"{ name = "p", rate = 10, lasts = "2s" }"#;
             let outcome = run(&server, scenario(phase, steps, ""), |_| {}).await;
             let (opened, messages) = (route(&outcome, "ws"), route(&outcome, "ws, a message"));
             assert_eq!((opened.count, opened.failed(), messages.failed()), (20, 0, 0));
-            // Nine each, but for those who came in the last second.
-            assert!((100..=180).contains(&messages.count), "{}", messages.count);
+            // Four each, but for those for whom the end came first.
+            assert!((20..=80).contains(&messages.count), "{}", messages.count);
             vec![("a message", messages.from_due.p50_ms, server.times().at(0.5))]
         })
         .await;
@@ -251,14 +254,14 @@ fn a_redirect_to_a_file_is_followed_with_its_range_and_timed_by_itself() {
     });
 }
 
-/// A server that does one thing at a time, in 10 ms, can do 100 a second and not one more.
+/// A server that does one thing at a time, in 20 ms, can do 50 a second and not one more.
 #[test]
 fn the_knee_is_where_the_server_has_no_more_to_give() {
     alone(async {
-        let server = Server::start(Does::OneAtATime(Duration::from_millis(10))).await;
-        let scenario = scenario(A_SECOND, GET, "[objectives]\np99 = \"100ms\"\n");
+        let server = Server::start(Does::OneAtATime(Duration::from_millis(20))).await;
+        let scenario = scenario(A_SECOND, GET, "[objectives]\np99 = \"200ms\"\n");
         let target = Target { url: server.url(), ..Target::default() };
-        let search = load::knee::Search { from: 60.0, to: 1000.0, each: Duration::from_secs(2), within: 0.15 };
+        let search = load::knee::Search { from: 30.0, to: 500.0, each: Duration::from_secs(2), within: 0.15 };
         let outcome = session(scenario, target).knee(search, &|_| {}, &|_| {}).await.unwrap();
         let knee = outcome.knee.unwrap();
         // What it can do by its own clock: timers of this machine wake late.
@@ -287,6 +290,9 @@ fn a_slower_server_is_told_from_noise_and_the_same_one_is_not() {
         use load::compare::Verdict;
         assert_eq!((of(&before, &slower), of(&slower, &before)), (Verdict::Worse, Verdict::Better));
         assert_ne!(of(&before, &again), Verdict::TooFew);
+        assert_eq!(of(&before, &before), Verdict::Same);
+        let faster = Outcome { command: "soak".to_owned(), ..before.clone() };
+        assert!(before.asks_like(&again) && !before.asks_like(&faster));
         let few = Outcome { rounds: before.rounds[..2].to_vec(), ..before.clone() };
         assert_eq!(of(&few, &slower), Verdict::TooFew);
         // Written and read, it is the same.
