@@ -20,10 +20,17 @@ impl Lines {
     /// Takes a line of the gateway's or the Worker's log, or what `wrangler tail --format json` makes of the latter, where it is about this
     /// request.
     pub fn read(&mut self, id: &str, line: &str) {
-        if line.contains(id)
-            && let Some(start) = line.find('{')
-            && let Ok(value) = serde_json::from_str::<Value>(&line[start..])
-        {
+        if !line.contains(id) {
+            return;
+        }
+        // `wrangler tail` spreads an event over many lines, of which one is the Worker's, as a string.
+        let string = line.trim().trim_end_matches(',');
+        let text = match line.find('{') {
+            _ if string.starts_with('"') => string,
+            Some(start) => &line[start..],
+            None => return,
+        };
+        if let Ok(value) = serde_json::from_str::<Value>(text) {
             self.look(id, value);
         }
     }

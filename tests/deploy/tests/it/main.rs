@@ -3,6 +3,7 @@
 mod backups;
 mod files;
 mod firewall;
+mod journal;
 mod monitoring;
 mod package;
 mod release;

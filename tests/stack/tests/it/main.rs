@@ -41,6 +41,7 @@ mod secrets;
 mod senders;
 mod snapshots;
 mod streams;
+mod tail;
 mod timing;
 mod trust;
 mod upload_routes;
@@ -80,6 +81,7 @@ fn main() -> std::process::ExitCode {
         senders::CASES,
         secrets::CASES,
         timing::CASES,
+        tail::CASES,
         snapshots::CASES,
     ];
     runner::run(&[own, conformance::AREAS].concat())
