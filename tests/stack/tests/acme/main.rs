@@ -9,6 +9,7 @@ mod caddy;
 mod expiry;
 mod faults;
 mod first_use;
+mod leaving;
 mod limits;
 mod port_80;
 mod storage;

@@ -99,8 +99,14 @@ impl World {
 
     /// Starts the gateway.
     pub(crate) fn serve(&mut self) {
-        let (config, log) = (self.configuration(), self.log());
-        let started = tokio::task::block_in_place(|| Gateway::start(binary(), &config, Some(log)));
+        let config = self.configuration();
+        self.serve_with(&config);
+    }
+
+    /// Starts the gateway with a configuration of the caller's.
+    pub(crate) fn serve_with(&mut self, config: &Path) {
+        let log = self.log();
+        let started = tokio::task::block_in_place(|| Gateway::start(binary(), config, Some(log)));
         self.gateway = Some(started.unwrap());
     }
 
