@@ -51,8 +51,8 @@ fn spans(ended: &Ended) -> Vec<Value> {
     let status = record.status;
     let mut attributes = vec![
         text("http.request.method", method),
+        text("url.scheme", if record.secure { "https" } else { "http" }),
         text("url.path", upto(&record.path, PATH)),
-        text("server.address", &record.host),
         text("client.address", &record.client.to_string()),
         text("network.protocol.version", if record.version == http::Version::HTTP_2 { "2" } else { "1.1" }),
         number("http.response.status_code", status.into()),
@@ -61,6 +61,7 @@ fn spans(ended: &Ended) -> Vec<Value> {
         text("origin.trust", record.trust.as_str()),
         text("origin.cache", record.cache),
     ];
+    attributes.extend(server(&record.host));
     if !record.reason.is_empty() {
         attributes.push(text("origin.reason", record.reason));
     }
@@ -100,7 +101,8 @@ fn spans(ended: &Ended) -> Vec<Value> {
         let Some((began, took)) = stretch.get() else { continue };
         let mut attributes = Vec::new();
         if kind == CLIENT {
-            attributes.extend([text("http.request.method", method), text("server.address", record.upstream)]);
+            attributes.push(text("http.request.method", method));
+            attributes.extend(server(record.upstream));
             let tries = spent.tries.get();
             if tries > 1 {
                 attributes.push(number("http.request.resend_count", (tries - 1).into()));
@@ -132,6 +134,14 @@ fn text(key: &str, value: &str) -> Value {
 
 fn number(key: &str, value: u64) -> Value {
     json!({ "key": key, "value": { "intValue": value.to_string() } })
+}
+
+/// A server by its authority, whose port is an attribute of its own.
+fn server(authority: &str) -> impl Iterator<Item = Value> {
+    let parted = authority.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let (host, port) = parted.map_or((authority, None), |(host, port)| (host, Some(port)));
+    let address = text("server.address", host.trim_start_matches('[').trim_end_matches(']'));
+    std::iter::once(address).chain(port.map(|port| number("server.port", port.into())))
 }
 
 fn nanos(time: SystemTime) -> String {

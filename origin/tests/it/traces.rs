@@ -52,6 +52,7 @@ async fn count(gateway: &Gateway, outcome: &str) -> u64 {
 #[tokio::test]
 async fn a_clients_trace_goes_on_through_the_gateway_to_the_app() {
     let (collector, app) = (Script::new().await, Script::new().await);
+    let at = app.address();
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("headers");
     std::fs::write(&file, "Authorization: Bearer the-collectors-token\n\nX-Tenant: a\n").expect("written");
@@ -111,6 +112,11 @@ async fn a_clients_trace_goes_on_through_the_gateway_to_the_app() {
     assert!(!format!("{got:?}").contains("secret"), "the query is nobody's");
     let with_the_app = spans.iter().find(|span| span.kind() == SpanKind::Client).expect("a span for the app");
     assert_eq!(with_the_app.parent_span_id, server.span_id);
+    assert_eq!(
+        (text(with_the_app, "server.address"), text(with_the_app, "server.port")),
+        (at.ip().to_string(), at.port().to_string())
+    );
+    assert_eq!((text(server, "url.scheme"), text(server, "server.address")), ("http".into(), "a".into()));
     assert_eq!(seen[1], format!("00-{trace}-{}-01", hex(&with_the_app.span_id)), "the app goes on from there");
     assert_eq!(&seen[0][53..], "00");
     let times = |span: &Span| (span.start_time_unix_nano, span.end_time_unix_nano);
