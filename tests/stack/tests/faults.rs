@@ -184,3 +184,26 @@ async fn idle_connections_take_little_memory() {
         assert_eq!(idle.still_open().await, BATCH as usize);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn event_streams_by_the_thousand() {
+    let (_turn, app, proxy) = gateway(|setup| setup).await;
+    let _ = faults::raise_descriptors();
+    let cost = faults::streams::subscribed(&proxy, &app, 1_000).await.expect("all have all events");
+    println!(
+        "1,000 streams: {:.1} KiB each, an event {:.1} µs, good traffic {:.1} ms",
+        cost.memory,
+        cost.event,
+        cost.good[1].p99()
+    );
+    assert!(cost.memory < 128.0, "{} KiB", cost.memory);
+    assert_eq!(cost.good[1].failed(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_is_found_again() {
+    let (_turn, app, proxy) = gateway(|setup| setup).await;
+    let (seconds, _app) = faults::recovered(&proxy, app, Duration::from_secs(2)).await.expect("it is");
+    println!("an app that was gone for 2 s answers {seconds:.3} s after it listens");
+    assert!(seconds < 10.0, "{seconds}");
+}

@@ -17,7 +17,7 @@ use stack::toolchain::Toolchain;
 
 const KINDS: [Kind; 3] = [Kind::Gateway, Kind::Nginx, Kind::Haproxy];
 /// How the experiments' names begin. Each is done with all subjects before the next, so that the machine's moods meet them alike.
-const ROWS: [&str; 9] = ["4 ", "5 ", "6 ", "9 4000", "9 10000", "11 ", "12 ", "13 ", "18 "];
+const ROWS: [&str; 12] = ["4 ", "5 ", "6 ", "9 4000", "9 10000", "11 ", "12 ", "13 ", "18 ", "19 ", "20 ", "21 "];
 /// What the table in docs/faults.md stands between.
 const MARKS: (&str, &str) = ("<!-- cargo faults writes from here -->\n", "<!-- to here -->\n");
 
@@ -236,10 +236,52 @@ impl Run {
                 began.elapsed().as_secs_f64() * 1e3,
             );
         }
+        self.streams_and_slow_answers(kind, &app, &setup).await?;
+        if self.wants(&format!("21 app gone for 5 s: {name}")) {
+            let mut own = App::start().await.map_err(|e| e.to_string())?;
+            let setup = Setup::before(own.address);
+            let proxy = tokio::task::block_in_place(|| Proxy::start(kind, &setup))?;
+            for _ in 0..3 {
+                let seconds;
+                (seconds, own) = faults::recovered(&proxy, own, Duration::from_secs(5)).await?;
+                self.note("21 app gone for 5 s: until an answer, once it listens", kind, "ms", true, seconds * 1e3);
+            }
+        }
         if self.wants(&format!("5 app killed for 1 s: {name}")) {
             let proxy = fresh()?;
             let (outcome, _app) = faults::app_killed(&proxy, app).await?;
             self.note("5 app killed for 1 s of 4: failed of 800", kind, "requests", true, float(outcome.failed()));
+        }
+        Ok(())
+    }
+
+    async fn streams_and_slow_answers(&mut self, kind: Kind, app: &App, setup: &Setup) -> Result<(), String> {
+        let (name, count) = (kind.as_str(), 10_000);
+        let fresh = || tokio::task::block_in_place(|| Proxy::start(kind, setup));
+        // Two each for us, who are app and subscribers, and two of a proxy's.
+        if count * 2 + 1_000 <= self.descriptors && self.wants(&format!("19 {count} event streams: {name}")) {
+            let proxy = fresh()?;
+            let cost = faults::streams::subscribed(&proxy, app, count).await?;
+            let row = format!("19 {count} event streams");
+            self.note(&format!("{row}: memory for each"), kind, "KiB", true, cost.memory);
+            self.note(&format!("{row}: an event to one of them"), kind, "µs CPU", true, cost.event);
+            for last in cost.last {
+                self.note(&format!("{row}: until the last has an event"), kind, "ms", true, last);
+            }
+            let [before, meanwhile] = cost.good;
+            self.note(&format!("{row}: p99 of good traffic before"), kind, "ms", true, before.p99());
+            self.note(&format!("{row}: p99 of good traffic meanwhile"), kind, "ms", true, meanwhile.p99());
+            self.failures(&row, kind, &meanwhile);
+        }
+        if self.wants(&format!("20 2000 requests/s, of which 1 % take 2 s: {name}")) {
+            let proxy = fresh()?;
+            let row = "20 2000 requests/s, of which 1 % take 2 s";
+            for _ in 0..3 {
+                let [before, meanwhile] = faults::one_of_a_hundred_slow(&proxy, 2_000, 5).await;
+                self.note(&format!("{row}: p99 of the others before"), kind, "ms", true, before.p99());
+                self.note(&format!("{row}: p99 of the others meanwhile"), kind, "ms", true, meanwhile.p99());
+                self.failures(row, kind, &meanwhile);
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ pub mod app;
 pub mod attack;
 pub mod pace;
 pub mod proxy;
+pub mod streams;
 
 use std::io;
 use std::net::SocketAddr;
@@ -138,12 +139,16 @@ impl SlowHeads {
     }
 }
 
-/// Opens file descriptors: the soft limit becomes the hard one, which is returned.
+/// Opens file descriptors: as many as all experiments need where the system lets us, else as many as we may. How many is returned.
 #[must_use]
 pub fn raise_descriptors() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const ENOUGH: u64 = 50_000;
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let most = maximum.map(|most| most.max(ENOUGH));
+    if setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).is_err() {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
     getrlimit(Resource::Nofile).current.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
 }
 
@@ -255,6 +260,37 @@ pub async fn overload(proxy: &Proxy, target: &'static str, per_second: u32, seco
     let pace = Pace { target, per_second, patience, ..Pace::good(proxy.http1, seconds) };
     let peak = pace.run().await;
     (peak, Pace { per_second: 5 * per_second, ..pace }.run().await)
+}
+
+/// What comes of 2,000 requests a second before, and while one of a hundred is slow at the app.
+pub async fn one_of_a_hundred_slow(proxy: &Proxy, per_second: u32, seconds: u64) -> [Outcome; 2] {
+    let quick = Pace { per_second: per_second - per_second / 100, ..Pace::good(proxy.http1, seconds) };
+    let slow = Pace { per_second: per_second / 100, target: "/slow", ..quick };
+    let before = quick.run().await;
+    let (meanwhile, _) = tokio::join!(quick.run(), slow.run());
+    [before, meanwhile]
+}
+
+/// Seconds from when an app listens again, after so long, until it answers through the proxy; with 200 requests a second all the while.
+///
+/// # Errors
+/// The app can't be started again, or is not reached.
+pub async fn recovered(proxy: &Proxy, app: app::App, gone: Duration) -> Result<(f64, app::App), String> {
+    let (address, good) = (app.address, Pace::good(proxy.http1, 2));
+    drop(app);
+    let visitors = tokio::spawn(Pace { time: gone + good.time, ..good }.run());
+    tokio::time::sleep(gone).await;
+    let app = app::App::on(address).await.map_err(|e| e.to_string())?;
+    let began = Instant::now();
+    let once = Pace { per_second: 1000, time: Duration::from_millis(1), ..good };
+    while once.run().await.count(200) == 0 {
+        if began.elapsed() > Duration::from_secs(30) {
+            return Err("it does not find its app again".to_owned());
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let _ = visitors.await;
+    Ok((seconds, app))
 }
 
 /// What comes of 200 requests a second whose app is killed for one second of four.
