@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use sfv::{BareItem, List, ListEntry, Parser};
 
-use crate::{Fields, Key, Meta};
+use crate::{Fields, Key, Meta, Prefixes};
 
 /// What a purge is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub struct Log {
     urls: HashMap<Box<str>, Mark>,
     tags: HashMap<Box<str>, Mark>,
     groups: HashMap<Box<str>, Mark>,
-    prefixes: Vec<(Box<str>, Mark)>,
+    prefixes: Prefixes<Mark>,
     all: Mark,
 }
 
@@ -129,7 +129,7 @@ impl Log {
             Scope::Tag(tag) => self.tags.get(tag),
             Scope::Group { origin, name } => self.groups.get(&group_key(origin, name)),
             Scope::All => Some(&self.all),
-            Scope::Prefix(prefix) => self.prefixes.iter().find(|(known, _)| known == prefix).map(|(_, mark)| mark),
+            Scope::Prefix(prefix) => self.prefixes.get(prefix),
         };
         mark.is_some_and(|mark| mark.hard.max(if purge.soft { mark.soft } else { 0 }) >= purge.at)
     }
@@ -148,7 +148,7 @@ impl Log {
             Scope::Group { origin: origin.into(), name: name.into() }
         }));
         let newer = self.prefixes.iter().filter(|(_, mark)| mark.hard.max(mark.soft) > after);
-        marks.extend(newer.map(|(prefix, mark)| (Scope::Prefix(prefix.clone()), *mark)));
+        marks.extend(newer.map(|(prefix, mark)| (Scope::Prefix(prefix.into()), *mark)));
         marks.push((Scope::All, self.all));
         let mut purges: Vec<Purge> = marks
             .into_iter()
@@ -178,15 +178,7 @@ impl Log {
             Scope::Tag(tag) => self.tags.entry(tag.clone()).or_default(),
             Scope::Group { origin, name } => self.groups.entry(group_key(origin, name)).or_default(),
             Scope::All => &mut self.all,
-            Scope::Prefix(prefix) => {
-                if !self.prefixes.iter().any(|(known, _)| known == prefix) {
-                    self.prefixes.push((prefix.clone(), Mark::default()));
-                }
-                match self.prefixes.iter_mut().find(|(known, _)| known == prefix) {
-                    Some((_, mark)) => mark,
-                    None => &mut self.all,
-                }
-            }
+            Scope::Prefix(prefix) => self.prefixes.entry(prefix),
         };
         mark.set(at, soft);
     }
@@ -201,11 +193,7 @@ impl Log {
         let url = key.url();
         let of = |mark: Option<&Mark>| mark.map_or(Verdict::Valid, |mark| mark.verdict(since));
         let mut verdict = self.all.verdict(since).max(of(self.urls.get(url)));
-        for (prefix, mark) in &self.prefixes {
-            if url.starts_with(&**prefix) {
-                verdict = verdict.max(mark.verdict(since));
-            }
-        }
+        verdict = self.prefixes.of(url).map(|(_, mark)| mark.verdict(since)).fold(verdict, Verdict::max);
         if !self.tags.is_empty() {
             verdict = stored.tags().map(|tag| of(self.tags.get(tag))).fold(verdict, Verdict::max);
         }
@@ -349,6 +337,24 @@ mod tests {
             prop_assert_eq!(exact.newest(), log.newest());
             prop_assert_eq!(exact.verdict(&key, &stored), log.verdict(&key, &stored));
             prop_assert!(brief.verdict(&key, &stored) >= log.verdict(&key, &stored));
+        }
+
+        /// Prefixes are found as if all were tried.
+        #[test]
+        fn prefixes_reach_what_begins_so(
+            purges in prop::collection::vec(("https://[ab](/[ab]{0,2}){0,3}", any::<bool>()), 0..60),
+            target in "(/[ab]{0,2}){1,4}",
+            since in 0u64..60,
+        ) {
+            let (key, mut log) = (Key::new(true, "a", &target), Log::default());
+            let mut right = Verdict::Valid;
+            for (prefix, soft) in purges {
+                let at = log.add(&Scope::Prefix(prefix.as_str().into()), soft);
+                if at > since && key.url().starts_with(&prefix) {
+                    right = right.max(if soft { Verdict::Doubtful } else { Verdict::Gone });
+                }
+            }
+            prop_assert_eq!(log.verdict(&key, &stored(since)), right);
         }
 
         /// Fetches leave and are stored, purges come between: what is served was asked for after every purge that matches it.

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use cache::Prefixes;
+
 use crate::config::{HostPattern, Site};
 
 /// The sites by host and path.
@@ -10,37 +12,50 @@ use crate::config::{HostPattern, Site};
 pub struct Sites {
     sites: Vec<Site>,
     exact: HashMap<String, Paths>,
-    suffixes: Vec<(String, Paths)>,
+    /// By what their hosts end with, read from the end.
+    suffixes: Prefixes<Paths>,
     any: Paths,
     paths: bool,
 }
 
-/// The sites of one host pattern: the beginning of their paths, the longest first; the one for all other paths is last.
-type Paths = Vec<(String, usize)>;
+/// The sites of one host pattern.
+#[derive(Debug, Default)]
+struct Paths {
+    /// By the beginning of their paths.
+    by_path: Prefixes<Option<usize>>,
+    /// The one with the shortest of all, and how long that is: the one for all other paths, where there is such.
+    shortest: Option<(usize, usize)>,
+}
+
+impl Paths {
+    fn add(&mut self, path: &str, site: usize) {
+        self.by_path.entry(path).get_or_insert(site);
+        if self.shortest.is_none_or(|(length, _)| path.len() <= length) {
+            self.shortest = Some((path.len(), site));
+        }
+    }
+}
 
 impl Sites {
     /// Indexes the sites of a configuration.
     #[must_use]
     pub fn new(sites: Vec<Site>) -> Self {
         let mut exact: HashMap<String, Paths> = HashMap::new();
-        let mut suffixes: HashMap<String, Paths> = HashMap::new();
-        let mut any = Paths::new();
+        let mut suffixes: Prefixes<Paths> = Prefixes::default();
+        let mut any = Paths::default();
         for (n, site) in sites.iter().enumerate() {
             for host in &site.hosts {
                 let paths = match host {
                     HostPattern::Exact(name) => exact.entry(name.clone()).or_default(),
-                    HostPattern::Suffix(name) => suffixes.entry(name.clone()).or_default(),
+                    HostPattern::Suffix(name) => suffixes.entry(&backwards(name)),
                     HostPattern::Any => &mut any,
                 };
                 match site.paths[..] {
-                    [] => paths.push((String::new(), n)),
-                    _ => paths.extend(site.paths.iter().map(|path| (path.clone(), n))),
+                    [] => paths.add("", n),
+                    _ => site.paths.iter().for_each(|path| paths.add(path, n)),
                 }
-                paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
             }
         }
-        let mut suffixes: Vec<_> = suffixes.into_iter().collect();
-        suffixes.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         let paths = sites.iter().any(|site| !site.paths.is_empty());
         Self { sites, exact, suffixes, any, paths }
     }
@@ -49,14 +64,16 @@ impl Sites {
     /// other paths. What holds of a connection is this one's to say.
     #[must_use]
     pub fn find(&self, authority: &str) -> Option<usize> {
-        self.first(authority, |paths| paths.last())
+        self.first(authority, |paths| paths.shortest.map(|(_, site)| site))
     }
 
     /// The number of the site of a host and path, which the path rule has spelled: of the sites of an exact host, else of a
     /// wildcard, else of `*`, the one with the longest of `paths` that `path` is or lies below.
     #[must_use]
     pub fn route(&self, authority: &str, path: &str) -> Option<usize> {
-        self.first(authority, |paths| paths.iter().find(|(prefix, _)| is_below(path, prefix)))
+        self.first(authority, |paths| {
+            paths.by_path.of(path).find(|(prefix, _)| is_below(path, prefix)).and_then(|(_, site)| *site)
+        })
     }
 
     /// Whether the path matters.
@@ -65,11 +82,7 @@ impl Sites {
         self.paths
     }
 
-    fn first<'a>(
-        &'a self,
-        authority: &str,
-        choose: impl Fn(&'a Paths) -> Option<&'a (String, usize)>,
-    ) -> Option<usize> {
+    fn first(&self, authority: &str, choose: impl Fn(&Paths) -> Option<usize>) -> Option<usize> {
         let host = without_port(authority);
         let lower;
         let host = if host.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -80,10 +93,14 @@ impl Sites {
         };
         let exact = self.exact.get(host).and_then(&choose);
         let suffix = || {
-            let fits = |name: &str| host.len() > name.len() && host.ends_with(name);
-            self.suffixes.iter().filter(|(name, _)| fits(name)).find_map(|(_, paths)| choose(paths))
+            if self.suffixes.is_empty() {
+                return None;
+            }
+            let host = backwards(host);
+            // A host that is nothing but a suffix is none of its hosts.
+            self.suffixes.of(&host).filter(|(name, _)| host.len() > name.len()).find_map(|(_, paths)| choose(paths))
         };
-        exact.or_else(suffix).or_else(|| choose(&self.any)).map(|(_, n)| *n)
+        exact.or_else(suffix).or_else(|| choose(&self.any))
     }
 
     /// All sites, in the order of the configuration.
@@ -91,6 +108,10 @@ impl Sites {
     pub fn all(&self) -> &[Site] {
         &self.sites
     }
+}
+
+fn backwards(host: &str) -> String {
+    host.chars().rev().collect()
 }
 
 /// Whether a path is `prefix` or lies below it.

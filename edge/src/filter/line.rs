@@ -29,7 +29,7 @@ impl fmt::Display for Ruleset {
             f.write_str(" log-only")?;
         }
         f.write_char('\n')?;
-        for site in &self.sites {
+        for site in self.sites.iter() {
             f.write_str("site")?;
             list(f, "host", site.hosts.iter())?;
             list(f, "path", site.paths.iter())?;
@@ -39,7 +39,7 @@ impl fmt::Display for Ruleset {
             f.write_char('\n')?;
         }
         self.rules.iter().try_for_each(|rule| writeln!(f, "{rule}"))?;
-        for route in &self.routes {
+        for route in self.routes.iter() {
             write!(f, "route {}", route.name)?;
             list(f, "path", route.paths.iter())?;
             list(f, "method", route.methods.iter())?;

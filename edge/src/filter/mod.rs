@@ -9,6 +9,7 @@ mod class;
 mod command;
 mod crlf;
 mod decode;
+pub mod indexed;
 pub mod line;
 mod look;
 mod managed;

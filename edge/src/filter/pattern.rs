@@ -13,6 +13,18 @@ impl Pattern {
         Self(text.into())
     }
 
+    /// What all that fits begins with.
+    #[must_use]
+    pub fn head(&self) -> &str {
+        self.0.split('*').next().unwrap_or_default()
+    }
+
+    /// What all that fits ends with.
+    #[must_use]
+    pub fn tail(&self) -> &str {
+        self.0.rsplit('*').next().unwrap_or_default()
+    }
+
     /// Whether a text fits.
     #[must_use]
     pub fn fits(&self, text: &[u8]) -> bool {

@@ -1,9 +1,12 @@
 //! An operator's rule: what it matches, and what is done then.
 
+use std::borrow::Cow;
+
 use cache::Fields;
 use contract::Country;
 
 use super::decode;
+use super::indexed::Begins;
 use super::pattern::Pattern;
 use super::ranges::Ranges;
 use crate::exchange::Visitor;
@@ -97,6 +100,16 @@ pub struct Asked<'a, F: ?Sized> {
     pub visitor: &'a Visitor,
     /// Whether no rule need challenge it.
     pub cleared: bool,
+}
+
+/// By paths; a rule that names none may match any.
+impl Begins for Rule {
+    fn beginnings(&self) -> Vec<Cow<'_, str>> {
+        if self.when.paths.is_empty() {
+            return vec!["".into()];
+        }
+        self.when.paths.iter().map(|path| path.head().into()).collect()
+    }
 }
 
 impl When {

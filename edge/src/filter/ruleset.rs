@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use cache::Fields;
 use contract::Problem;
 
+use super::indexed::{Begins, Indexed};
 use super::line::is_name;
 use super::look::{Looked, Place, look};
 use super::pattern::Pattern;
@@ -21,11 +22,11 @@ pub struct Ruleset {
     /// Nothing is stopped, only noted.
     pub log_only: bool,
     /// What sites have of their own; the first that fits counts.
-    pub sites: Vec<OfSite>,
+    pub sites: Indexed<OfSite>,
     /// The operator's rules; the first that matches counts.
-    pub rules: Vec<Rule>,
+    pub rules: Indexed<Rule>,
     /// What routes take; the first whose path fits counts.
-    pub routes: Vec<Route>,
+    pub routes: Indexed<Route>,
 }
 
 /// What a site has of its own.
@@ -54,6 +55,25 @@ pub struct Route {
     pub methods: Vec<Box<str>>,
     /// Bytes that a body may have.
     pub size: Option<u64>,
+}
+
+/// By hosts, from their ends.
+impl Begins for OfSite {
+    fn beginnings(&self) -> Vec<Cow<'_, str>> {
+        self.hosts.iter().map(|host| backwards(host.tail()).into()).collect()
+    }
+}
+
+/// By paths.
+impl Begins for Route {
+    fn beginnings(&self) -> Vec<Cow<'_, str>> {
+        self.paths.iter().map(|path| path.head().into()).collect()
+    }
+}
+
+/// A host from its end, in lower case.
+fn backwards(host: &str) -> String {
+    host.chars().rev().map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// A rule that matched, and what was done.
@@ -135,7 +155,7 @@ impl Ruleset {
         let asked = asked(exchange, method, fields);
         let mut verdict = Verdict::default();
         let stops =
-            self.operators(before.iter().chain(&self.rules), &asked, &mut verdict) || self.route(&asked, &mut verdict);
+            self.operators(self.concerned(before, &asked), &asked, &mut verdict) || self.route(&asked, &mut verdict);
         if !stops {
             self.managed(&asked, form, &mut verdict);
         }
@@ -152,11 +172,12 @@ impl Ruleset {
     /// What holds of a request that has been judged before, and passed: the limit that counts it, and whether it goes by the cache.
     pub fn again<F: Fields + ?Sized>(&self, before: &[Rule], exchange: &Exchange, method: &str, fields: &F) -> Verdict {
         let lasts = |rule: &Rule| matches!(rule.action, Action::Limit(_) | Action::BypassCache);
-        if !before.iter().chain(&self.rules).any(lasts) {
+        let asked = asked(exchange, method, fields);
+        if !self.concerned(before, &asked).any(lasts) {
             return Verdict::default();
         }
         let mut verdict = Verdict::default();
-        self.operators(before.iter().chain(&self.rules), &asked(exchange, method, fields), &mut verdict);
+        self.operators(self.concerned(before, &asked), &asked, &mut verdict);
         Verdict { outcome: Outcome::Pass, hits: Vec::new(), ..verdict }
     }
 
@@ -176,6 +197,16 @@ impl Ruleset {
     #[must_use]
     pub fn size(&self, path: &str) -> Option<u64> {
         self.route_of(path)?.size
+    }
+
+    /// The rules that a request's path lets match.
+    fn concerned<'a, F: ?Sized>(
+        &'a self,
+        before: &'a [Rule],
+        asked: &Asked<'a, F>,
+    ) -> impl Iterator<Item = &'a Rule> + use<'a, F> {
+        let path = asked.path;
+        before.iter().chain(self.rules.of(move || path.into()))
     }
 
     fn operators<'a, F: Fields + ?Sized>(
@@ -222,7 +253,7 @@ impl Ruleset {
     }
 
     fn route_of(&self, path: &str) -> Option<&Route> {
-        self.routes.iter().find(|route| route.paths.iter().any(|pattern| pattern.fits(path.as_bytes())))
+        self.routes.of(|| path.into()).find(|route| route.paths.iter().any(|pattern| pattern.fits(path.as_bytes())))
     }
 
     fn route<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>, verdict: &mut Verdict) -> bool {
@@ -246,7 +277,7 @@ impl Ruleset {
     }
 
     fn of_site<F: ?Sized>(&self, asked: &Asked<'_, F>) -> Option<&OfSite> {
-        self.sites.iter().find(|site| {
+        self.sites.of(|| backwards(asked.host).into()).find(|site| {
             let host = || site.hosts.iter().any(|host| host.fits_any_case(asked.host.as_bytes()));
             (site.paths.is_empty() || begins_with_any(asked.path, &site.paths)) && host()
         })

@@ -4,6 +4,7 @@ use cache::{Fields, Plan};
 use contract::{Country, Problem};
 use edge::filter::{Block, Outcome, Rule, Ruleset, VERSION, Verdict};
 use edge::{Exchange, Head, Visitor, pipeline};
+use proptest::prelude::*;
 
 struct Asked<'a> {
     method: &'a str,
@@ -208,4 +209,71 @@ fn forms_are_looked_at_where_a_site_says_so() {
     let asked = Asked { method: "POST", target: "/login", fields: &fields };
     let verdict = ask_with(rules, &[], &asked, Some("user=admin'--&pass=x")).0;
     assert_eq!((&*blocks(&verdict).rule, verdict.hits[0].place.map(|p| p.as_str())), ("sqli-tail", Some("form")));
+}
+
+/// What the rules say by looking at each in turn, the first that matches first.
+mod in_turn {
+    use super::{Asked, VISITOR};
+    use edge::filter::pattern::Pattern;
+    use edge::filter::rule::Asked as Looked;
+    use edge::filter::ruleset::{OfSite, Route};
+    use edge::filter::{Rule, Ruleset};
+
+    pub(super) fn rule<'a>(rules: &'a [Rule], asked: &Asked<'_>) -> Option<&'a Rule> {
+        let (method, fields, visitor) = (asked.method, asked, &VISITOR());
+        let (host, path) = ("makenot.work", asked.target);
+        let looked = Looked { method, host, path, query: None, fields, visitor, cleared: false };
+        rules.iter().find(|rule| rule.when.matches(&looked))
+    }
+
+    pub(super) fn route<'a>(rules: &'a Ruleset, path: &str) -> Option<&'a Route> {
+        let fits = |pattern: &Pattern| pattern.fits(path.as_bytes());
+        rules.routes.iter().find(|route| route.paths.iter().any(fits))
+    }
+
+    pub(super) fn site(rules: &Ruleset) -> Option<&OfSite> {
+        rules.sites.iter().find(|site| site.hosts.iter().any(|host| host.fits_any_case(b"makenot.work")))
+    }
+}
+
+proptest! {
+    /// Of many rules only those are looked at whose beginning fits; what is found is what looking at all finds.
+    #[test]
+    fn many_rules_say_what_each_in_turn_would(
+        rules in prop::collection::vec(
+            (prop::collection::vec("/?[ab*]{1,2}(/[ab*]{0,2}){0,2}", 0..3), prop::sample::select(vec!["", " method=POST", " agent=x"])),
+            0..40,
+        ),
+        routes in prop::collection::vec("(/[ab*]{0,2}){1,3}", 0..20),
+        sites in prop::collection::vec((prop::sample::select(vec!["*", "*.work", "Makenot.WORK", "makenot.*", "*enot*", "a.work", "*not.work"]), any::<bool>()), 0..20),
+        target in "(/[ab]{1,2}){1,3}",
+        post in any::<bool>(),
+    ) {
+        let mut text = String::new();
+        for (n, (host, off)) in sites.iter().enumerate() {
+            text += &format!("site host={host} off=/{n}{}\n", if *off { " form=/" } else { "" });
+        }
+        for (n, (paths, more)) in rules.iter().enumerate() {
+            let paths = if paths.is_empty() { String::new() } else { format!(" path={}", paths.join(",")) };
+            text += &format!("rule r{n} block:403{paths}{more}\n");
+        }
+        for (n, path) in routes.iter().enumerate() {
+            text += &format!("route s{n} path={path} size={n}\n");
+        }
+        let read = Ruleset::parse(&text).unwrap();
+        let fields = [("content-type", "application/x-www-form-urlencoded"), ("content-length", "0")];
+        let asked = Asked { method: if post { "POST" } else { "GET" }, target: &target, fields: &fields };
+        let mut exchange = pipeline::admit(&asked, VISITOR(), [7; 16], 8192).expect("admitted");
+        let path = exchange.target.path().to_owned();
+        let right = in_turn::rule(&read.rules, &Asked { target: &path, ..asked });
+        prop_assert_eq!(read.size(&path), in_turn::route(&read, &path).and_then(|route| route.size));
+        let form = post && in_turn::site(&read).is_some_and(|site| !site.forms.is_empty());
+        prop_assert_eq!(read.wants_form(&exchange, asked.method, &asked), form);
+        let verdict = pipeline::filter(&read, &[], &mut exchange, &asked, None);
+        let rule = match &verdict.outcome {
+            Outcome::Block(block) => Some(&*block.rule),
+            _ => None,
+        };
+        prop_assert_eq!(rule, right.map(|rule| &*rule.name));
+    }
 }

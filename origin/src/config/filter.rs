@@ -1,6 +1,6 @@
 //! `[filter]`: the request filter, and the file of rules that it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -86,7 +86,7 @@ pub(super) fn check(
 
 /// Marks the limits that rules name, all of which there must be.
 pub(super) fn name_limits(rules: Option<&Ruleset>, rates: &mut [Rate], faults: &mut Vec<Fault>) {
-    for rule in rules.iter().flat_map(|rules| &rules.rules) {
+    for rule in rules.iter().flat_map(|rules| rules.rules.iter()) {
         let Action::Limit(name) = &rule.action else { continue };
         match rates.iter_mut().find(|rate| *rate.name == **name) {
             Some(rate) => rate.by_rule = true,
@@ -221,7 +221,7 @@ fn file(path: &Path, faults: &mut Vec<Fault>) -> Ruleset {
         }
     };
     let mut rules = Ruleset::default();
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for (n, section) in read.rule.into_iter().enumerate() {
         let key = format!("rule[{n}] `{}`", section.name);
         let mut wrong = |what: String| fault(format!("{key}: {what}"));
@@ -254,18 +254,18 @@ pub fn read_rule(json: serde_json::Value) -> Result<Rule, String> {
         serde_path_to_error::deserialize(json).map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
     let mut faults = Vec::new();
     let mut wrong = |what| faults.push(what);
-    name(&section.name, &mut Vec::new(), &mut wrong);
+    name(&section.name, &mut BTreeSet::new(), &mut wrong);
     let rule = rule(section, &mut wrong);
     rule.filter(|_| faults.is_empty()).ok_or_else(|| faults.join("; "))
 }
 
-fn name(name: &str, names: &mut Vec<String>, wrong: &mut impl FnMut(String)) {
+fn name(name: &str, names: &mut BTreeSet<String>, wrong: &mut impl FnMut(String)) {
     if !is_own_name(name) {
         wrong(format!("the name cannot be used: {NAME}, and none of a managed rule's"));
-    } else if names.iter().any(|known| known == name) {
+    } else if names.contains(name) {
         wrong("the name is another's already".to_owned());
     }
-    names.push(name.to_owned());
+    names.insert(name.to_owned());
 }
 
 fn rule(section: RuleSection, wrong: &mut impl FnMut(String)) -> Option<Rule> {

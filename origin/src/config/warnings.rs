@@ -25,7 +25,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
             "{direct} (trust = \"direct\") and {behind} (behind Cloudflare) share the addresses of listen.https: a firewall that admits Cloudflare only would shut the visitors of {direct} out, so port 443 must be open to all; what protects {behind} is the client certificate"
         ));
     }
-    let rules = config.filter.iter().flat_map(|rules| &rules.rules).filter(|rule| rule.action == Action::Challenge);
+    let rules =
+        config.filter.iter().flat_map(|rules| rules.rules.iter()).filter(|rule| rule.action == Action::Challenge);
     if config.turnstile.is_none() {
         let names = rules.map(|rule| &*rule.name).collect::<Vec<_>>().join("`, `");
         if !names.is_empty() {
