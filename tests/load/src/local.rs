@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::peer::{Kind, Peer};
 use crate::process;
 use crate::target::{Edge, Target};
 use crate::watch::plain;
@@ -33,6 +34,8 @@ pub struct Local {
     dev: Child,
     gateway: u32,
     addresses: Addresses,
+    /// In the gateway's place.
+    peer: Option<Peer>,
     /// Holds the stack's own folder, with its keys.
     folder: TempDir,
 }
@@ -81,7 +84,16 @@ impl Local {
         let is_gateway =
             |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "origin");
         let gateway = family.into_iter().find(is_gateway).ok_or("the stack has no process called origin")?;
-        Ok(Self { app: Some(app), app_binary, app_address, dev, gateway, addresses, folder })
+        Ok(Self { app: Some(app), app_binary, app_address, dev, gateway, addresses, peer: None, folder })
+    }
+
+    /// Has somebody else stand before the app, whom visitors are sent to from then on.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub async fn through(&mut self, kind: Kind) -> Result<(), String> {
+        self.peer = Some(Peer::start(kind, &self.app_address).await?);
+        Ok(())
     }
 
     /// The stack as a target: as a browser comes, or as Cloudflare's edge does.
@@ -95,6 +107,9 @@ impl Local {
             processes: self.processes(),
             ..Target::default()
         };
+        if let Some(peer) = &self.peer {
+            (target.url, target.admin) = (format!("http://{}", peer.address), None);
+        }
         if as_edge {
             let entries = std::fs::read_dir(self.folder.path()).map_err(|e| e.to_string())?;
             let keys = entries.flatten().map(|entry| entry.path()).find(|path| path.join("edge.keys").exists());
@@ -115,7 +130,11 @@ impl Local {
     #[must_use]
     pub fn processes(&self) -> BTreeMap<String, u32> {
         let app = self.app.as_ref().and_then(Child::id);
-        let parts = [("gateway", Some(self.gateway)), ("app", app), ("storage and log", self.dev.id())];
+        let first = match &self.peer {
+            Some(peer) => (peer.kind.as_str(), peer.pid()),
+            None => ("gateway", Some(self.gateway)),
+        };
+        let parts = [first, ("app", app), ("storage and log", self.dev.id())];
         parts.into_iter().filter_map(|(name, pid)| Some((name.to_owned(), pid?))).collect()
     }
 
@@ -152,6 +171,9 @@ impl Local {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let _ = tokio::time::timeout(Duration::from_secs(20), self.dev.wait()).await;
+        if let Some(peer) = self.peer.take() {
+            peer.stop().await;
+        }
         let _ = self.stop_app().await;
     }
 }
@@ -215,7 +237,7 @@ async fn ready(dev: &mut Child) -> Result<Addresses, String> {
     Ok(addresses)
 }
 
-fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     let taken = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     taken.map(|address| address.port()).map_err(|e| format!("no free port: {e}"))
 }

@@ -11,6 +11,8 @@ use load::face::{self, Progress};
 use load::knee::Search;
 use load::local::Local;
 use load::outcome::Outcome;
+use load::peer::Kind;
+use load::report::Report;
 use load::scenario::{SHIPPED, Scenario};
 use load::target::Target;
 use load::{Session, is_interrupted};
@@ -103,6 +105,15 @@ enum What {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
+    /// The knee of each mix of visitors, through the gateway, nginx and HAProxy; writes docs/benchmarks/limits.json, in half an hour
+    Limits {
+        /// Only whether it works: one mix at one rate, and figures that mean nothing
+        #[arg(long)]
+        quick: bool,
+        /// Where to write
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
     /// Make the pages of docs/benchmarks anew, from its figures
     Site,
 }
@@ -120,6 +131,9 @@ struct Whom {
     /// Come as Cloudflare's edge does: by TLS with the zone's certificate and the edge's signature
     #[arg(long, requires = "stack")]
     as_edge: bool,
+    /// Put nginx or HAProxy before the stack's app, in the gateway's place
+    #[arg(long, value_name = "PEER", requires = "stack", conflicts_with = "as_edge")]
+    through: Option<Kind>,
     /// A server on this machine, or a file that describes one and says that it may be loaded
     #[arg(long, value_name = "URL|FILE", required_unless_present = "stack")]
     against: Option<String>,
@@ -186,13 +200,11 @@ async fn act(command: What) -> Result<bool, Failure> {
         }
         What::Growth { quick, out } => {
             raise_file_limit();
-            let report = load::growth::measure(quick).await.map_err(Failure::Run)?;
-            println!("{}", report.comparison());
-            let out = out.unwrap_or_else(|| {
-                load::local::workspace().join(if quick { "target/load" } else { "docs/benchmarks" })
-            });
-            report.write(&out).map_err(|e| Failure::Run(format!("{}: {e}", out.display())))?;
-            return Ok(true);
+            return written(load::growth::measure(quick).await, quick, out);
+        }
+        What::Limits { quick, out } => {
+            raise_file_limit();
+            return written(load::limits::measure(quick).await, quick, out);
         }
         What::Site => {
             let folder = load::local::workspace().join("docs/benchmarks");
@@ -255,6 +267,16 @@ async fn act(command: What) -> Result<bool, Failure> {
     Ok(outcome.kept())
 }
 
+/// Writes a benchmark's figures to docs/benchmarks, where they are meant.
+fn written(report: Result<Report, String>, quick: bool, out: Option<PathBuf>) -> Result<bool, Failure> {
+    let report = report.map_err(Failure::Run)?;
+    println!("{}", report.comparison());
+    let usual = || load::local::workspace().join(if quick { "target/load" } else { "docs/benchmarks" });
+    let out = out.unwrap_or_else(usual);
+    report.write(&out).map_err(|e| Failure::Run(format!("{}: {e}", out.display())))?;
+    Ok(true)
+}
+
 fn compared(a: &std::path::Path, b: &std::path::Path) -> Result<bool, Failure> {
     let read = |path| Outcome::read(path).map_err(Failure::Usage);
     let (first, second) = (read(a)?, read(b)?);
@@ -296,7 +318,10 @@ impl Whom {
         let mut target = match &self.against {
             Some(against) => Target::open(against, &self.yes_load).map_err(Failure::Usage)?,
             None => {
-                let local = Local::start(self.quick, "").await.map_err(Failure::Run)?;
+                let mut local = Local::start(self.quick, "").await.map_err(Failure::Run)?;
+                if let Some(peer) = self.through {
+                    local.through(peer).await.map_err(Failure::Run)?;
+                }
                 let target = local.target(self.as_edge).map_err(Failure::Run)?;
                 stack = Some(Arc::new(Mutex::new(local)));
                 target

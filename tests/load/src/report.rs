@@ -29,6 +29,9 @@ pub struct Report {
     pub versions: BTreeMap<String, String>,
     /// What was measured. Cases with the same `name` and `unit` are compared with each other.
     pub cases: Vec<Case>,
+    /// What whoever reads the figures must know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Where it ran.
@@ -106,6 +109,7 @@ impl Report {
             machine: Machine::this(),
             versions: BTreeMap::from([("rustc".to_owned(), output("rustc", &["--version"]))]),
             cases: Vec::new(),
+            notes: Vec::new(),
         }
     }
 

@@ -1,0 +1,90 @@
+//! The knee of each shipped mix of visitors, with the gateway before the app, and with nginx and HAProxy in its place where they are
+//! installed: docs/benchmarks/limits.json.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clap::ValueEnum as _;
+use tokio::sync::Mutex;
+
+use crate::knee::{Knee, Search};
+use crate::local::Local;
+use crate::outcome::Judged;
+use crate::peer;
+use crate::report::{Case, Report};
+use crate::scenario::Scenario;
+use crate::session::Session;
+
+/// The scenarios whose visitors differ; faults are no part of a knee.
+const MIXES: [&str; 4] = ["steady-week", "launch-day", "ota-release", "bot-scan"];
+
+/// Searches; `quick` is only whether it works, with one mix and one rate.
+///
+/// # Errors
+/// The stack does not start, or a round could not run.
+pub async fn measure(quick: bool) -> Result<Report, String> {
+    let command = if quick { "cargo load limits --quick" } else { "cargo load limits" };
+    let question = "At how many requests a second does a scenario break its objectives, on this machine with all of it on the same cores?";
+    let mut report = Report::new("limits", question, command);
+    let installed = peer::Kind::value_variants().iter().copied().filter(|kind| kind.version().is_some());
+    let subjects: Vec<Option<peer::Kind>> = std::iter::once(None).chain(installed.map(Some)).collect();
+    for kind in subjects.iter().flatten() {
+        report.versions.insert(kind.as_str().to_owned(), kind.version().unwrap_or_default());
+    }
+    for mix in &MIXES[..if quick { 1 } else { MIXES.len() }] {
+        for subject in &subjects {
+            let name = subject.map_or("gateway", peer::Kind::as_str);
+            let knee = one(mix, *subject, quick).await.map_err(|e| format!("{mix}, {name}: {e}"))?;
+            let told = told(&knee);
+            eprintln!("limits   {mix}, {name}: {:.0} requests/s; {told}", knee.rate);
+            report.notes.push(format!("{mix}, {name}: {told}"));
+            let mut add = |unit: &str, less_is_better: bool, figure: f64| {
+                report.cases.push(Case {
+                    name: (*mix).to_owned(),
+                    subject: name.to_owned(),
+                    unit: unit.to_owned(),
+                    less_is_better,
+                    samples: vec![figure],
+                });
+            };
+            add("requests/s at the knee", false, knee.rate);
+            let at_the_knee = knee.steps.iter().rfind(|step| step.kept && step.rate >= knee.rate);
+            if let Some(cores) = at_the_knee.and_then(|step| step.cpu_cores.get(name)) {
+                add("µs CPU of it/request there", true, cores * 1e6 / knee.rate);
+            }
+        }
+    }
+    Ok(report)
+}
+
+async fn one(mix: &str, subject: Option<peer::Kind>, quick: bool) -> Result<Knee, String> {
+    let scenario = Scenario::open(mix)?;
+    let mut local = Local::start(quick, "").await?;
+    if let Some(kind) = subject {
+        local.through(kind).await?;
+    }
+    let target = local.target(false)?;
+    let stack = Arc::new(Mutex::new(local));
+    let stop = Arc::new(AtomicBool::new(false));
+    let session = Session { scenario, target, yes: Vec::new(), stack: Some(Arc::clone(&stack)), stop };
+    let each = Duration::from_secs(if quick { 4 } else { 8 });
+    let (from, to) = if quick { (20.0, 20.0) } else { (100.0, 10_000.0) };
+    let outcome = session.knee(Search { from, to, each, within: 0.1 }, &|_| {}, &|_| {}).await;
+    drop(session);
+    if let Some(stack) = Arc::into_inner(stack) {
+        stack.into_inner().stop().await;
+    }
+    outcome?.knee.ok_or_else(|| "no knee was looked for".to_owned())
+}
+
+/// Where it broke, and what had no more to give.
+fn told(knee: &Knee) -> String {
+    let Some(rate) = knee.broke_at else { return "nothing broke up to the highest rate".to_owned() };
+    let mut broken: Vec<&Judged> = knee.broken.iter().collect();
+    broken.sort_by(|a, b| (b.measured / b.allowed).total_cmp(&(a.measured / a.allowed)));
+    let broken = broken.iter().take(2).map(|judged| format!("{} of {}", judged.what, judged.route));
+    let broken = broken.collect::<Vec<_>>().join(", ");
+    let saturated = knee.saturated.first().map_or("nothing was seen to be at its end", String::as_str);
+    format!("at {rate:.0}/s it broke {broken}; {saturated}")
+}
