@@ -72,13 +72,16 @@ impl Peer {
             Kind::Nginx => command.arg("-p").arg(folder.path()).arg("-c").arg(&config),
             Kind::Haproxy => command.arg("-f").arg(&config),
         };
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).process_group(0);
+        let said = folder.path().join("said");
+        let stderr = std::fs::File::create(&said).map_err(|e| format!("{}: {e}", said.display()))?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true).process_group(0);
         let child = command.spawn().map_err(|e| format!("{name}: {e}"))?;
         let mut peer = Self { kind, address, child, folder };
         let until = Instant::now() + Duration::from_secs(10);
         while tokio::net::TcpStream::connect(&peer.address).await.is_err() {
             if let Ok(Some(status)) = peer.child.try_wait() {
-                return Err(format!("{name} ended by itself: {status}"));
+                let said = std::fs::read_to_string(&said).unwrap_or_default();
+                return Err(format!("{name} ended by itself: {status}: {}", said.trim()));
             }
             if Instant::now() > until {
                 return Err(format!("{name} does not listen after 10 s"));
@@ -127,10 +130,10 @@ http {{
     client_max_body_size 16m;
     types {{ text/css css; text/javascript js; image/svg+xml svg; }}
     upstream app {{ server {app}; keepalive 64; }}
-    map $http_upgrade $connection {{ default upgrade; '' ''; }}
+    map $http_upgrade $upgrades {{ default upgrade; '' ''; }}
     proxy_http_version 1.1;
     proxy_set_header Host $host;
-    proxy_set_header Connection $connection;
+    proxy_set_header Connection $upgrades;
     proxy_set_header Upgrade $http_upgrade;
     server {{
         listen {address} reuseport backlog=4096;

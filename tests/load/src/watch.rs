@@ -43,25 +43,40 @@ impl Watch {
     pub(crate) fn new(processes: &BTreeMap<String, u32>) -> Self {
         let mut processes = processes.clone();
         processes.insert(GENERATOR.to_owned(), std::process::id());
-        let before = processes.iter().map(|(name, pid)| (name.clone(), cpu(*pid))).collect();
-        Self { processes, before, machine: machine() }
+        let mut watch = Self { processes, before: BTreeMap::new(), machine: machine() };
+        watch.before = watch.members().into_iter().map(|(name, pids)| (name, process::threads(&pids))).collect();
+        watch
+    }
+
+    /// Each process with what it has started, but for what has a name of its own.
+    fn members(&self) -> BTreeMap<String, Vec<u32>> {
+        let families: Vec<(u32, Vec<u32>)> = self.processes.values().map(|pid| (*pid, process::family(*pid))).collect();
+        let of = |pid: u32| {
+            let mut all =
+                families.iter().find(|(first, _)| *first == pid).map(|(_, all)| all.clone()).unwrap_or_default();
+            let within = families.iter().filter(|(first, _)| *first != pid && all.contains(first));
+            let others: Vec<u32> = within.flat_map(|(_, others)| others).copied().collect();
+            all.retain(|pid| !others.contains(pid));
+            all
+        };
+        self.processes.iter().map(|(name, pid)| (name.clone(), of(*pid))).collect()
     }
 
     /// What has been used since the last look, `seconds` ago: by process, and the machine's share of CPU that was busy.
     pub(crate) fn look(&mut self, seconds: f64) -> (BTreeMap<String, Usage>, f64) {
         let mut usages = BTreeMap::new();
-        for (name, pid) in &self.processes {
-            let now = cpu(*pid);
+        for (name, pids) in self.members() {
+            let now = process::threads(&pids);
             let before = self.before.insert(name.clone(), now.clone()).unwrap_or_default();
             let used = now.iter().map(|(thread, now)| (now - before.get(thread).unwrap_or(&0.0)).max(0.0) / seconds);
             let usage = Usage {
                 cpu_cores: used.clone().sum(),
                 busiest_thread: used.fold(0.0, f64::max),
-                memory_bytes: resident(*pid),
-                descriptors: entries(&format!("/proc/{pid}/fd")),
-                threads: entries(&format!("/proc/{pid}/task")),
+                memory_bytes: pids.iter().map(|pid| resident(*pid)).sum(),
+                descriptors: pids.iter().map(|pid| entries(&format!("/proc/{pid}/fd"))).sum(),
+                threads: pids.iter().map(|pid| entries(&format!("/proc/{pid}/task"))).sum(),
             };
-            usages.insert(name.clone(), usage);
+            usages.insert(name, usage);
         }
         let (busy, all) = machine();
         let (busy_before, all_before) = std::mem::replace(&mut self.machine, (busy, all));
@@ -73,13 +88,9 @@ impl Watch {
     pub(crate) fn replace(&mut self, name: &str, pid: u32) {
         if let Some(known) = self.processes.get_mut(name).filter(|known| **known != pid) {
             *known = pid;
-            self.before.insert(name.to_owned(), cpu(pid));
+            self.before.insert(name.to_owned(), process::threads(&process::family(pid)));
         }
     }
-}
-
-fn cpu(pid: u32) -> BTreeMap<u32, f64> {
-    process::threads(&[pid])
 }
 
 fn resident(pid: u32) -> u64 {
