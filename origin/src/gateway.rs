@@ -98,7 +98,7 @@ impl Gateway {
             turnstile,
             connections,
             resting: AtomicBool::new(false),
-            metrics: Metrics::new(config.sites.len(), &apps),
+            metrics: Metrics::new(config.sites.len(), &apps, config.state.as_ref().map(|state| state.folder.as_path())),
             apps,
             sites: Sites::new(config.sites.clone()),
             store: EntryStore::new(&config.cache),

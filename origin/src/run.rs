@@ -16,6 +16,7 @@ use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
 use crate::handover::{self, Inheritance, Successor};
 use crate::listen::{self, Identity, Listening, Name, Opened};
+use crate::metrics::Isolates;
 use crate::orders::{self, Orders};
 use crate::{admin, expiry, service_manager, telemetry, upstream};
 
@@ -84,6 +85,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
         upstream::watch(&gateway.apps);
         tokio::spawn(Orders::watch(Arc::clone(&gateway)));
         tokio::spawn(orders::follow(Arc::clone(&gateway)));
+        tokio::spawn(Isolates::watch(Arc::clone(&gateway)));
         tokio::spawn(telemetry::watch());
         let (admin, leave) = serve_admin(&gateway, &sockets)?;
         let public = sockets.iter().filter(|l| l.name != Name::Admin).map(ToString::to_string);
@@ -109,6 +111,7 @@ pub fn run(config: Config, file: &Path, inheritance: &mut Inheritance) -> Result
         let cut = drained(threads, &drain, &mut successor, &mut stop).await;
         // What has been seen is on disk before we go.
         let _ = tokio::time::timeout(LAST_WORDS, watched).await;
+        let _ = tokio::time::timeout(LAST_WORDS, Isolates::keep(&gateway)).await;
         if let (Some(traces), Some(exported)) = (traces, exported) {
             traces.over();
             let _ = tokio::time::timeout(LAST_WORDS, exported).await;

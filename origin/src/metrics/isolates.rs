@@ -2,10 +2,15 @@
 //! enough.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use contract::counts::Batch;
 use edge::counts::{Counts, Kind};
+
+use super::day::Day;
+use crate::gateway::Gateway;
 
 /// So many isolates are known at least, to tell a batch that comes again. Each takes 16 bytes and a little; the oldest are forgotten.
 const ISOLATES: usize = 4_096;
@@ -13,9 +18,12 @@ const ISOLATES: usize = 4_096;
 /// Seconds of a day.
 const DAY: u64 = 86_400;
 
-/// What they have counted since this process began.
+/// How often what is told of a day goes to its file.
+const KEEP: Duration = Duration::from_secs(20);
+
+/// What they have counted since this process began, and what is kept of the day.
 #[derive(Debug, Default)]
-pub(crate) struct Isolates(Mutex<Known>);
+pub(crate) struct Isolates(Mutex<Known>, Option<Day>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -24,8 +32,10 @@ struct Known {
     last: HashMap<u64, u64>,
     before: HashMap<u64, u64>,
     outcomes: [u64; OUTCOMES.len()],
-    /// Days since 1970, and requests that were told of on that day.
+    /// Days since 1970, and requests that were told of on that day and are not in its file yet.
     today: (u64, u64),
+    /// The same, of what is in its file.
+    kept: (u64, u64),
 }
 
 /// What became of batches, as a label.
@@ -41,6 +51,45 @@ pub(super) struct Told {
 }
 
 impl Isolates {
+    /// Has a day's requests outlive the process, in a folder.
+    pub(crate) fn kept_in(folder: Option<&Path>) -> Self {
+        Self(Mutex::default(), folder.map(Day::in_folder))
+    }
+
+    /// Brings the day's file and what is known here together, again and again, until the gateway is gone.
+    pub(crate) async fn watch(gateway: Arc<Gateway>) {
+        let mut failed = false;
+        while gateway.metrics.isolates.1.is_some() {
+            let kept = Self::keep(&gateway).await;
+            if let Err(error) = &kept
+                && !failed
+            {
+                tracing::warn!(%error, "the Worker's requests of the day can't be kept in state.folder: a restart begins at 0");
+            }
+            failed = kept.is_err();
+            tokio::time::sleep(KEEP).await;
+        }
+    }
+
+    /// Once, now.
+    pub(crate) async fn keep(gateway: &Arc<Gateway>) -> std::io::Result<()> {
+        let gateway = Arc::clone(gateway);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        // Files are not for who serves.
+        tokio::task::spawn_blocking(move || gateway.metrics.isolates.keep_at(now)).await?
+    }
+
+    fn keep_at(&self, now: u64) -> std::io::Result<()> {
+        let Some(file) = &self.1 else { return Ok(()) };
+        let new = of_day(self.lock().today, now);
+        let kept = file.add(now / DAY, new)?;
+        let mut known = self.lock();
+        // More may have come meanwhile; of another day that has ended nothing is asked any more.
+        known.today = (now / DAY, of_day(known.today, now).saturating_sub(new));
+        known.kept = (now / DAY, kept);
+        Ok(())
+    }
+
     /// Takes a batch over, unless it is one again; `now` is in seconds since 1970.
     pub(crate) fn take(&self, field: &str, now: u64) {
         let mut known = self.lock();
@@ -51,7 +100,7 @@ impl Isolates {
                 let mut new = Counts::default();
                 new.take(&batch);
                 let requests: u64 = new.of(Kind::Cache).map(|(_, count)| count).sum();
-                known.today = (now / DAY, known.requests(now).saturating_add(requests));
+                known.today = (now / DAY, of_day(known.today, now).saturating_add(requests));
                 known.sums.take(&batch);
                 0
             }
@@ -85,9 +134,12 @@ impl Known {
     }
 
     fn requests(&self, now: u64) -> u64 {
-        let (day, requests) = self.today;
-        if day == now / DAY { requests } else { 0 }
+        of_day(self.today, now).saturating_add(of_day(self.kept, now))
     }
+}
+
+fn of_day((day, requests): (u64, u64), now: u64) -> u64 {
+    if day == now / DAY { requests } else { 0 }
 }
 
 #[cfg(test)]
@@ -119,6 +171,26 @@ mod tests {
         counts.take(&field(1, 1, 5), 10 * DAY);
         assert_eq!(counts.told(10 * DAY + 9).today, 5);
         assert_eq!(counts.told(0).sums.of(Kind::Cache).collect::<Vec<_>>(), [("hit", 15)]);
+    }
+
+    #[test]
+    fn a_day_outlives_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, new] = [(); 2].map(|()| Isolates::kept_in(Some(folder.path())));
+        let today = |counts: &Isolates, now: u64| counts.told(now).today;
+        old.take(&field(1, 0, 10), 10 * DAY);
+        old.keep_at(10 * DAY + 1).unwrap();
+        old.take(&field(1, 1, 7), 10 * DAY + 2);
+        assert_eq!((today(&old, 10 * DAY + 2), today(&new, 10 * DAY + 2)), (17, 0));
+        new.keep_at(10 * DAY + 2).unwrap();
+        assert_eq!(today(&new, 10 * DAY + 2), 10);
+        new.take(&field(2, 0, 1), 10 * DAY + 3);
+        old.keep_at(10 * DAY + 4).unwrap();
+        new.keep_at(10 * DAY + 4).unwrap();
+        old.keep_at(10 * DAY + 5).unwrap();
+        assert_eq!((today(&old, 10 * DAY + 5), today(&new, 10 * DAY + 5)), (18, 18));
+        new.keep_at(11 * DAY).unwrap();
+        assert_eq!(today(&new, 11 * DAY), 0);
     }
 
     #[test]

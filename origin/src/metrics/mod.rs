@@ -5,12 +5,14 @@
 
 mod conventions;
 mod counts;
+mod day;
 mod families;
 mod isolates;
 mod process;
 mod scrape;
 mod tally;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -18,7 +20,7 @@ use crate::upstream::{App, Pool};
 
 use conventions::Known;
 pub(crate) use counts::{Counts, Ended, Event, Failure, UpstreamCounts, count, event};
-use isolates::Isolates;
+pub(crate) use isolates::Isolates;
 pub(crate) use process::{max_fds, open_fds};
 pub(crate) use scrape::{Format, scrape};
 
@@ -45,8 +47,8 @@ pub struct Certificate {
 }
 
 impl Metrics {
-    /// Nothing has been counted yet. `apps` are those of the sites.
-    pub(crate) fn new(sites: usize, apps: &[Arc<App>]) -> Self {
+    /// Nothing has been counted yet. `apps` are those of the sites; what outlives the process lies in `state`, where there is one.
+    pub(crate) fn new(sites: usize, apps: &[Arc<App>], state: Option<&Path>) -> Self {
         let count = apps.iter().map(|app| app.number() + 1).max().unwrap_or(0);
         let upstreams = apps.iter().map(|app| app.series().end).max().unwrap_or(0);
         let (known, sizes) = ((0..=sites).map(|_| Known::default()).collect(), [count, upstreams]);
@@ -56,7 +58,7 @@ impl Metrics {
             cores: Mutex::default(),
             certificates: Mutex::default(),
             started: SystemTime::now(),
-            isolates: Isolates::default(),
+            isolates: Isolates::kept_in(state),
         }
     }
 
