@@ -124,6 +124,48 @@ impl Prices {
     }
 }
 
+/// A month that nobody has counted, but supposes.
+#[derive(Clone, Copy, Debug)]
+pub struct Supposed {
+    /// Requests that start the Worker, in a day.
+    pub worker_a_day: f64,
+    /// TB that the gateway sends.
+    pub gateway_tb: f64,
+}
+
+impl Prices {
+    /// What such a month costs, by currency: with the Worker on the paid plan where the free one does not do, without what is stored in buckets
+    /// and read from them, and without a server's flat price where the file does not say it.
+    #[must_use]
+    pub fn month(&self, supposed: &Supposed) -> BTreeMap<&str, f64> {
+        let Self { vps, storage, workers, .. } = self;
+        let free = supposed.worker_a_day <= workers.free_a_day;
+        let mut sums = BTreeMap::new();
+        for (currency, amount) in [
+            (&vps.currency, vps.month.unwrap_or_default()),
+            (&vps.currency, beyond(supposed.gateway_tb, vps.included_tb, vps.per_tb)),
+            (&storage.currency, storage.month),
+            (&workers.currency, if free { 0.0 } else { workers.paid(supposed.worker_a_day * DAYS) }),
+        ] {
+            *sums.entry(currency.as_str()).or_insert(0.0) += amount;
+        }
+        sums
+    }
+
+    /// Requests a day that start the Worker for nothing.
+    #[must_use]
+    pub const fn free_a_day(&self) -> f64 {
+        self.workers.free_a_day
+    }
+}
+
+impl Workers {
+    /// What so many requests in a month cost on the paid plan.
+    fn paid(&self, requests: f64) -> f64 {
+        self.paid_month + beyond(requests / 1e6, self.paid_included_millions, self.paid_per_million)
+    }
+}
+
 /// What gateway and edge have counted, as `/metrics` has it.
 #[derive(Debug, Default)]
 pub struct Counts(BTreeMap<String, Vec<(String, f64)>>);
@@ -324,18 +366,12 @@ impl Bill<'_> {
                 "{:.0} requests a day are more than is free: the rest skips the Worker, for nothing, or the paid plan is {} {:.2} a month",
                 requests / DAYS,
                 workers.currency,
-                self.paid(requests)
+                workers.paid(requests)
             ),
         };
         self.priced(&workers.what, &workers.currency, requests.map(|_| 0.0), &how)?;
         self.text.push('\n');
         Ok(())
-    }
-
-    /// What so many requests in a month cost on the paid plan.
-    fn paid(&self, requests: f64) -> f64 {
-        let workers = &self.prices.workers;
-        workers.paid_month + beyond(requests / 1e6, workers.paid_included_millions, workers.paid_per_million)
     }
 
     fn attack(&mut self) -> fmt::Result {
@@ -398,7 +434,7 @@ fn told(value: Option<f64>, key: &str, how: impl FnOnce(f64) -> String) -> Strin
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Prices, bill};
+    use super::{Counts, Prices, Supposed, bill};
     use time::macros::datetime;
 
     const SHIPPED: &str = include_str!("../../deploy/prices.toml");
@@ -460,6 +496,16 @@ mod tests {
         ] {
             assert!(said.contains(line), "{line}\n{said}");
         }
+    }
+
+    #[test]
+    fn a_month_that_is_supposed_is_reckoned_by_the_same_prices() {
+        let prices = Prices::parse(SHIPPED).expect("good");
+        let month = |worker_a_day, gateway_tb| prices.month(&Supposed { worker_a_day, gateway_tb });
+        assert_eq!(month(100_000.0, 1.0), [("EUR", 5.0), ("USD", 0.0)].into());
+        // 30.42 millions, of which 10 are included.
+        let many = month(1e6, 3.0);
+        assert!((many["EUR"] - 7.0).abs() < 0.001 && (many["USD"] - 11.125).abs() < 0.001, "{many:?}");
     }
 
     #[test]

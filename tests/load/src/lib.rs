@@ -11,6 +11,7 @@
 
 mod amount;
 mod asker;
+pub mod audience;
 mod chart;
 pub mod compare;
 pub mod face;

@@ -105,6 +105,15 @@ enum What {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
+    /// How many requests reach gateway and app for audiences of many sizes, by the real engine; writes docs/benchmarks/audience.json
+    Audience {
+        /// Only whether it works: the smallest audiences
+        #[arg(long)]
+        quick: bool,
+        /// Where to write
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
     /// The knee of each mix of visitors, through the gateway, nginx and HAProxy; writes docs/benchmarks/limits.json, in half an hour
     Limits {
         /// Only whether it works: one mix at one rate, and figures that mean nothing
@@ -205,6 +214,9 @@ async fn act(command: What) -> Result<bool, Failure> {
         What::Limits { quick, out } => {
             raise_file_limit();
             return written(load::limits::measure(quick).await, quick, out);
+        }
+        What::Audience { quick, out } => {
+            return written(load::audience::measure(quick), quick, out);
         }
         What::Site => {
             let folder = load::local::workspace().join("docs/benchmarks");

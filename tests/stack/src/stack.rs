@@ -94,7 +94,20 @@ pub struct Stack {
     pub turnstile: turnstile::Double,
     /// Keys and certificates of this run.
     pub credentials: Credentials,
+    /// What its Worker was started with, where it runs in one.
+    worker: Option<Deployed>,
     folder: TempDir,
+}
+
+/// A Worker that may be started several times, as in several data centres.
+struct Deployed {
+    toolchain: Toolchain,
+    modules: PathBuf,
+    wrangler: Wrangler,
+    gateway: SocketAddr,
+    turnstile: SocketAddr,
+    assets: PathBuf,
+    limit: Option<u32>,
 }
 
 /// The demo app in this process.
@@ -171,42 +184,19 @@ impl Stack {
             demo.app.ask(known.map_err(|e| format!("the app can't ask the gateway: {e}"))?);
         }
         let secure = gateway.address("https").unwrap_or_default().to_owned();
-        let workerd = match built {
-            None => None,
+        let (worker, workerd) = match built {
+            None => (None, None),
             Some((toolchain, bundle, wrangler)) => {
                 // The rules of this run's gateway.
                 let rules = origin::config::edge_rules(&config).map_err(|e| e.to_string())?;
                 let bundle = bundle.with_rules(rules.as_deref(), &folder.path().join("worker"));
-                let worker = bundle.map_err(|e| e.to_string())?.folder;
+                let modules = bundle.map_err(|e| e.to_string())?.folder;
                 let address = secure.trim_start_matches("https://").parse();
-                let address = address.map_err(|_| "the gateway has no https address for the Worker to reach")?;
-                let options = workerd::Options {
-                    worker,
-                    host: Ipv4Addr::LOCALHOST.into(),
-                    port: options.ports.edge,
-                    compatibility_date: wrangler.compatibility_date.clone(),
-                    zone: wrangler.zone().to_owned(),
-                    bindings: [
-                        ("EDGE_KEY".to_owned(), credentials.edge_keys.clone()),
-                        ("TURNSTILE_SITEKEY".to_owned(), turnstile::SITE_KEY.to_owned()),
-                        ("TURNSTILE_SECRET".to_owned(), turnstile::SECRET.to_owned()),
-                    ]
-                    .into(),
-                    turnstile: Some(turnstile.address),
-                    limit: options.limit,
-                    gateway: workerd::Gateway {
-                        address,
-                        ca: vec![credentials.ca.clone()],
-                        certificate: Some(credentials.client.0.clone()),
-                        key: Some(credentials.client.1.clone()),
-                        server_name: "makenot.work".to_owned(),
-                    },
-                    assets: Some(assets),
-                    cf: None,
-                    verbose: false,
-                    on_line: listeners.worker,
-                };
-                Some(Workerd::start(&toolchain, options).await.map_err(|e| e.to_string())?)
+                let gateway = address.map_err(|_| "the gateway has no https address for the Worker to reach")?;
+                let (turnstile, limit) = (turnstile.address, options.limit);
+                let worker = Deployed { toolchain, modules, wrangler, gateway, turnstile, assets, limit };
+                let workerd = worker.start(&credentials, options.ports.edge, listeners.worker).await?;
+                (Some(worker), Some(workerd))
             }
         };
         let edge = match &workerd {
@@ -220,13 +210,22 @@ impl Stack {
             app: if app.starts_with("unix:") { app } else { format!("http://{app}") },
             s3: format!("http://{}", buckets.address()),
         };
-        Ok(Self { addresses, workerd, gateway, demo, buckets, turnstile, credentials, folder })
+        Ok(Self { addresses, workerd, gateway, demo, buckets, turnstile, credentials, worker, folder })
     }
 
     /// The folder of this run, with its keys and the gateway's configuration.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The Worker once more, before the same gateway and with a cache of its own, as in another data centre.
+    ///
+    /// # Errors
+    /// It does not start, or the edge of this stack is no Worker.
+    pub async fn another_edge(&self) -> Result<Workerd, String> {
+        let worker = self.worker.as_ref().ok_or("the edge runs in the gateway, which has one cache")?;
+        worker.start(&self.credentials, 0, None).await
     }
 
     /// What has ended by itself, if anything has.
@@ -249,6 +248,43 @@ impl Stack {
     #[must_use]
     pub fn record(&self, request_id: &str) -> Option<Value> {
         tokio::task::block_in_place(|| self.gateway.record(request_id))
+    }
+}
+
+impl Deployed {
+    async fn start(
+        &self,
+        credentials: &Credentials,
+        port: u16,
+        on_line: Option<workerd::OnLine>,
+    ) -> Result<Workerd, String> {
+        let options = workerd::Options {
+            worker: self.modules.clone(),
+            host: Ipv4Addr::LOCALHOST.into(),
+            port,
+            compatibility_date: self.wrangler.compatibility_date.clone(),
+            zone: self.wrangler.zone().to_owned(),
+            bindings: [
+                ("EDGE_KEY".to_owned(), credentials.edge_keys.clone()),
+                ("TURNSTILE_SITEKEY".to_owned(), turnstile::SITE_KEY.to_owned()),
+                ("TURNSTILE_SECRET".to_owned(), turnstile::SECRET.to_owned()),
+            ]
+            .into(),
+            turnstile: Some(self.turnstile),
+            limit: self.limit,
+            gateway: workerd::Gateway {
+                address: self.gateway,
+                ca: vec![credentials.ca.clone()],
+                certificate: Some(credentials.client.0.clone()),
+                key: Some(credentials.client.1.clone()),
+                server_name: "makenot.work".to_owned(),
+            },
+            assets: Some(self.assets.clone()),
+            cf: None,
+            verbose: false,
+            on_line,
+        };
+        Workerd::start(&self.toolchain, options).await.map_err(|e| e.to_string())
     }
 }
 

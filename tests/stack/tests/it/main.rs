@@ -15,6 +15,7 @@ mod site;
 
 mod always_on;
 mod assets;
+mod audience;
 mod bounds;
 mod cache;
 mod certificates;
@@ -63,6 +64,7 @@ fn main() -> std::process::ExitCode {
         counts::CASES,
         metrics::CASES,
         assets::CASES,
+        audience::CASES,
         streams::CASES,
         bounds::CASES,
         http1::CASES,
