@@ -2,7 +2,7 @@
 //! stream, the messages over a WebSocket.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,9 @@ pub(crate) struct Asker {
     yes: Vec<String>,
     timeout: Duration,
     zeros: Bytes,
+    /// Requests that were sent, with those that follow from others, and how many may be.
+    sent: AtomicU64,
+    most: u64,
     pub(crate) in_flight: AtomicUsize,
     /// Event streams and WebSockets that are open.
     pub(crate) streams: AtomicUsize,
@@ -112,10 +115,17 @@ impl Asker {
             yes: yes.to_vec(),
             timeout: scenario.bounds.timeout.0,
             zeros: Bytes::from(vec![b'0'; longest]),
+            sent: AtomicU64::new(0),
+            most: scenario.bounds.requests,
             in_flight: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             over: CancellationToken::new(),
         })
+    }
+
+    /// Whether one more may be sent, also one that follows from another.
+    pub(crate) fn may_send(&self) -> bool {
+        self.sent.fetch_add(1, Ordering::Relaxed) < self.most
     }
 
     /// Counts one that was never sent.
@@ -154,7 +164,7 @@ impl Asker {
         };
         let outcome = answered.map_err(Failed::from).and_then(|answer| expected(answer, &asked.step.expect));
         self.note(phase, asked.route, due, sent, outcome);
-        if let Some(location) = leads {
+        if let Some(location) = leads.filter(|_| self.may_send()) {
             self.follow(asked, &turn.line, phase, &location).await;
         }
     }
@@ -228,6 +238,9 @@ impl Asker {
             tokio::select! {
                 () = tokio::time::sleep_until(due.into()) => {}
                 () = self.over.cancelled() => return,
+            }
+            if !self.may_send() {
+                return;
             }
             let text = self.words.fill(asked.step.body.as_deref().unwrap_or("hello"), &mut rand::rng());
             let sent = Instant::now();

@@ -224,18 +224,17 @@ fn fill(second: &mut Second, asker: &Asker) {
 fn deal(scenario: &Scenario, asker: &Arc<Asker>, runtime: &Handle, stop: &AtomicBool, dealt: &Dealt, began: Instant) {
     let mut visitors = Visitors::new(scenario, Arc::clone(&asker.way));
     let mut rng = rand::rng();
-    let (mut phase_begins, mut sent) = (began, 0_u64);
+    let mut phase_begins = began;
     for (place, phase) in scenario.phase.iter().enumerate() {
         for after in Schedule::new(phase) {
             let due = phase_begins + after;
             if !sleep_until(due, stop) {
                 return;
             }
-            if sent >= scenario.bounds.requests {
+            if !asker.may_send() {
                 dealt.over_bounds.store(true, Ordering::Relaxed);
                 return;
             }
-            sent += 1;
             let late = micros(due.elapsed());
             asker.recorder.lock().unwrap_or_else(PoisonError::into_inner).late.saturating_record(late);
             let Some(turn) = visitors.next(due, &mut rng) else { continue };

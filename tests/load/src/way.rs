@@ -137,14 +137,18 @@ impl Way {
     }
 
     fn line(&self, client: Ipv4Addr, connections: Option<usize>) -> Line {
-        let connector = |tls: &Arc<ClientConfig>| {
+        let connect = |tls: &Arc<ClientConfig>, from: Option<IpAddr>| {
             let mut http = HttpConnector::new_with_resolver(self.names.clone());
             http.enforce_http(false);
             http.set_nodelay(true);
-            if self.here && self.names.address.is_ipv4() && self.edge.is_none() {
-                http.set_local_address(Some(client.into()));
-            }
-            Counted { inner: HttpsConnector::from((http, Arc::clone(tls))), counts: Arc::clone(&self.opened) }
+            http.set_local_address(from);
+            HttpsConnector::from((http, Arc::clone(tls)))
+        };
+        let has_address = self.here && self.names.address.is_ipv4() && self.edge.is_none();
+        let connector = |tls: &Arc<ClientConfig>| Counted {
+            inner: connect(tls, has_address.then_some(client.into())),
+            elsewhere: has_address.then(|| (Arc::clone(&self.names.host), connect(tls, None))),
+            counts: Arc::clone(&self.opened),
         };
         let mut builder = Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).http2_only(self.http2);
@@ -258,6 +262,9 @@ impl Service<Name> for Names {
 #[derive(Clone)]
 pub(crate) struct Counted<C> {
     inner: C,
+    /// Where visitors have addresses of their own, which lead nowhere but to this machine: the host that is asked there, and what leads to others,
+    /// as to a bucket that a redirect names.
+    elsewhere: Option<(Arc<str>, C)>,
     counts: Arc<Opened>,
 }
 
@@ -273,16 +280,48 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<C::Response, C::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
-        self.inner.poll_ready(context)
+        match (&mut self.elsewhere, self.inner.poll_ready(context)) {
+            (Some((_, elsewhere)), Poll::Ready(Ok(()))) => elsewhere.poll_ready(context),
+            (_, ready) => ready,
+        }
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (connecting, counts) = (self.inner.call(uri), Arc::clone(&self.counts));
+        let connector = match &mut self.elsewhere {
+            Some((here, elsewhere)) if is_elsewhere(&uri, here) => elsewhere,
+            _ => &mut self.inner,
+        };
+        let (connecting, counts) = (connector.call(uri), Arc::clone(&self.counts));
         Box::pin(async move {
             let connected = connecting.await;
             let count = if connected.is_ok() { &counts.opened } else { &counts.failed };
             count.fetch_add(1, Ordering::Relaxed);
             connected
         })
+    }
+}
+
+/// Whether a URL's host is neither this one nor this machine.
+fn is_elsewhere(uri: &Uri, here: &str) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    !host.eq_ignore_ascii_case(here) && !is_loopback(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_elsewhere;
+
+    #[test]
+    fn only_this_machine_is_asked_from_addresses_of_visitors() {
+        for (uri, elsewhere) in [
+            ("http://site.test:8080/a", false),
+            ("http://127.0.0.1:9000/bucket/a", false),
+            ("https://localhost/a", false),
+            ("https://[::1]:1/a", false),
+            ("https://files.example/a", true),
+            ("https://192.0.2.1/a", true),
+        ] {
+            assert_eq!(is_elsewhere(&uri.parse().unwrap(), "site.test"), elsewhere, "{uri}");
+        }
     }
 }

@@ -310,6 +310,12 @@ fn bounds_and_an_interruption_end_a_run() {
         let outcome = run(&server, scenario(A_SECOND, GET, "[bounds]\nrequests = 50\n"), |_| {}).await;
         assert_eq!(route(&outcome, "r").count, 50);
         assert!(outcome.notes.iter().any(|note| note.contains("bounds.requests")), "{:?}", outcome.notes);
+        // What follows from a request is one, too.
+        let handing = Server::start(Does::HandsOff).await;
+        let steps = r#"{ route = "download", path = "/download", follow = true }"#;
+        let outcome = run(&handing, scenario(A_SECOND, steps, "[bounds]\nrequests = 50\n"), |_| {}).await;
+        let (sent, files) = (route(&outcome, "download").count, route(&outcome, "download, the file").count);
+        assert!(sent + files == 50 && files > 10, "{sent} and {files}");
         let long = scenario(r#"{ name = "p", rate = 100, lasts = "60s" }"#, GET, "");
         let session = session(long, Target { url: server.url(), ..Target::default() });
         let stop = Arc::clone(&session.stop);
