@@ -4,6 +4,7 @@
 
 pub mod bucket;
 mod configuration;
+pub mod drill;
 pub mod faults;
 pub mod frames;
 pub mod gateway;

@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The running server; dropped, it is killed.
 pub struct Rgw {
     address: SocketAddr,
+    /// Where it listens for HTTPS, with which certificate and key in PEM.
+    tls: Option<(SocketAddr, (String, String))>,
     ceph: Ceph,
     children: Vec<Child>,
     folder: TempDir,
@@ -29,9 +31,21 @@ impl Rgw {
     /// # Errors
     /// Which part did not come up, with the end of what it said.
     pub fn start(ceph: Ceph) -> Result<Self, String> {
+        Self::start_with(ceph, None)
+    }
+
+    /// Starts one that also serves HTTPS, with this certificate and key in PEM.
+    ///
+    /// # Errors
+    /// As [`Rgw::start`].
+    pub fn start_over_tls(ceph: Ceph, pair: (String, String)) -> Result<Self, String> {
+        Self::start_with(ceph, Some((SocketAddr::from((Ipv4Addr::LOCALHOST, free())), pair)))
+    }
+
+    fn start_with(ceph: Ceph, tls: Option<(SocketAddr, (String, String))>) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|e| format!("no folder for Ceph: {e}"))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free()));
-        let mut rgw = Self { address, ceph, children: Vec::new(), folder };
+        let mut rgw = Self { address, tls, ceph, children: Vec::new(), folder };
         rgw.up()?;
         Ok(rgw)
     }
@@ -42,7 +56,16 @@ impl Rgw {
             fs::create_dir(path(name)).map_err(|e| format!("{}: {e}", path(name)))?;
         }
         let (cluster, osd, monitor) = (uuid(), uuid(), free());
-        let text = configuration(self.folder.path(), &self.ceph.libraries(), self.address, monitor, &cluster);
+        let mut frontend = format!("beast endpoint={} tcp_nodelay=1", self.address);
+        if let Some((address, (cert, key))) = &self.tls {
+            for (name, text) in [("tls.pem", cert), ("tls.key", key)] {
+                fs::write(path(name), text).map_err(|e| format!("{name}: {e}"))?;
+            }
+            let (cert, key) = (path("tls.pem"), path("tls.key"));
+            // Writing to a String does not fail.
+            let _ = write!(frontend, " ssl_endpoint={address} ssl_certificate={cert} ssl_private_key={key}");
+        }
+        let text = configuration(self.folder.path(), &self.ceph.libraries(), &frontend, monitor, &cluster);
         fs::write(path("ceph.conf"), text).map_err(|e| format!("ceph.conf: {e}"))?;
         let monitors = format!("[v2:127.0.0.1:{monitor}]");
         let map = path("monmap");
@@ -61,6 +84,12 @@ impl Rgw {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for HTTPS, if it does.
+    #[must_use]
+    pub fn over_tls(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().map(|(address, _)| *address)
     }
 
     /// Makes a user with one access key.
@@ -160,7 +189,7 @@ fn uuid() -> String {
 }
 
 /// One of everything, no authentication between the parts, nothing signed or compressed on the way, and no waiting where there is nobody to wait for.
-fn configuration(folder: &Path, libraries: &Path, address: SocketAddr, monitor: u16, cluster: &str) -> String {
+fn configuration(folder: &Path, libraries: &Path, frontend: &str, monitor: u16, cluster: &str) -> String {
     let (folder, libraries) = (folder.display(), libraries.display());
     format!(
         "[global]\n\
@@ -216,7 +245,7 @@ fn configuration(folder: &Path, libraries: &Path, address: SocketAddr, monitor: 
          osd max object name len = 2048\n\
          osd scrub load threshold = 0\n\
          [client.rgw.a]\n\
-         rgw frontends = beast endpoint={address} tcp_nodelay=1\n\
+         rgw frontends = {frontend}\n\
          rgw data = {folder}/rgw\n\
          rgw thread pool size = 32\n\
          rgw enable usage log = false\n\

@@ -8,11 +8,14 @@ use std::{
 };
 
 use deploy::{Needed, deploy, have, is_root};
+use stack::drill::Drill;
 
 use crate::running::{APP, LOAD, SYSTEMCTL, gateway};
 
 /// What a VPS's image has at least, besides what the package depends on.
 const INCLUDED: &str = "systemd,ca-certificates,procps";
+/// What runs it.
+const COMMAND: &str = "PROGRAM=$PWD/target/release/origin cargo test -p deploy --test it -- roots --nocapture";
 /// `MemoryMax` of the unit, in MiB.
 const MEMORY_MAX: u64 = 768;
 
@@ -68,15 +71,15 @@ fn package(folder: &Path, program: &Path, n: u64) -> PathBuf {
 
 #[test]
 fn debian_12() {
-    installs_serves_upgrades_and_goes("bookworm", "12");
+    installs_serves_upgrades_and_goes("bookworm", "12", Drill::begin("debian-12", COMMAND));
 }
 
 #[test]
 fn debian_13() {
-    installs_serves_upgrades_and_goes("trixie", "13");
+    installs_serves_upgrades_and_goes("trixie", "13", Drill::begin("debian-13", COMMAND));
 }
 
-fn installs_serves_upgrades_and_goes(suite: &str, release: &str) {
+fn installs_serves_upgrades_and_goes(suite: &str, release: &str, mut drill: Drill) {
     if !is_root() {
         assert!(std::env::var_os("CI").is_none(), "a root of Debian's needs root");
         eprintln!("left out: a root of Debian's needs root");
@@ -92,9 +95,14 @@ fn installs_serves_upgrades_and_goes(suite: &str, release: &str) {
     ]);
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    let strip = Command::new("strip").arg("-o").arg(here.join("program")).arg(gateway()).status().unwrap();
+    // As it is deployed, where that is named; else as the tests have it.
+    let program = std::env::var_os("PROGRAM").map_or_else(gateway, PathBuf::from);
+    let strip = Command::new("strip").arg("-o").arg(here.join("program")).arg(&program).status().unwrap();
     assert!(strip.success());
     let (old, new) = (package(here, &here.join("program"), 1), package(here, &here.join("program"), 2));
+    let of = |file: &Path| fs::metadata(file).unwrap().len() >> 20;
+    let named = program.ancestors().nth(1).and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    drill.done(&format!("two packages of the {named} build: {} MiB of program", of(&here.join("program"))));
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     for (name, text) in [
         ("systemctl", SYSTEMCTL),
@@ -173,7 +181,10 @@ TOML
     let (said, aside) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{aside}");
     let peak: u64 = aside.split("memory: ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect(&aside);
-    println!("Debian {release}: the gateway's peak is {peak} MiB of the unit's {MEMORY_MAX}");
+    drill.done(&format!(
+        "a root of Debian {release}: all of it; the gateway's peak is {peak} MiB of the unit's {MEMORY_MAX}"
+    ));
+    drill.said(said.lines());
     assert!(peak < MEMORY_MAX / 2, "two of them live during a reload");
     assert_eq!(
         said,
@@ -182,4 +193,5 @@ TOML
              visits lost: 0 [] enough: True\norigin: /etc/origin stays; delete it if nothing needs it\n/etc/origin\n/etc/origin/origin.toml\n"
         )
     );
+    drill.end();
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use deploy::{Needed, deploy, have};
+use stack::drill::Drill;
 
 fn vps(file: &str) -> PathBuf {
     deploy().join("vps").join(file)
@@ -33,6 +34,7 @@ fn cloud_init_takes_the_user_data() {
         Needed { program: "ssh-keygen", package: "openssh-client" },
         Needed { program: "jq", package: "jq" },
     ]);
+    let mut drill = Drill::begin("vps", "cargo test -p deploy --test it -- cloud_init --nocapture");
     let folder = tempfile::tempdir().unwrap();
     let keys = [key(folder.path(), "laptop"), key(folder.path(), "safe \"of\" paper")];
     let public = keys.each_ref().map(|key| PathBuf::from(format!("{}.pub", key.display())));
@@ -43,9 +45,11 @@ fn cloud_init_takes_the_user_data() {
     // Vendors take 16 to 64 KiB; Hetzner 32.
     assert!(output.stdout.len() < 32 << 10, "{} bytes", output.stdout.len());
 
+    drill.done(&format!("deploy/vps/user-data with two keys: {} bytes of cloud-init", output.stdout.len()));
     let schema = Command::new("cloud-init").args(["schema", "--config-file"]).arg(&file).output().unwrap();
     assert!(schema.status.success() && said(&schema).contains("Valid"), "{}", said(&schema));
 
+    drill.done("cloud-init's own schema takes it");
     // The files that it carries are those of this checkout, and the keys are there whole.
     let script = "import base64, json, sys, yaml
 d = yaml.safe_load(open(sys.argv[1]))
@@ -67,6 +71,7 @@ print(json.dumps({'keys': d['users'][0]['ssh_authorized_keys'],
         assert_eq!(read["files"][path], fs::read_to_string(deploy().join(ours)).unwrap(), "{path}");
     }
 
+    drill.done("it carries the keys, sshd's settings, the firewall and PostgreSQL's settings of this checkout");
     // A private key, no key, and nothing at all.
     let empty = folder.path().join("empty");
     fs::write(&empty, "\n").unwrap();
@@ -79,6 +84,8 @@ print(json.dumps({'keys': d['users'][0]['ssh_authorized_keys'],
         assert_eq!(output.status.code(), Some(code));
         assert!(String::from_utf8_lossy(&output.stderr).contains(complaint), "{}", said(&output));
     }
+    drill.done("a private key, an empty file and no key at all are refused");
+    drill.end();
 }
 
 /// As sshd itself understands it, for a user and a way in.

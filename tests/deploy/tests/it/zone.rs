@@ -10,6 +10,7 @@ use std::{
 };
 
 use deploy::{Needed, deploy, have};
+use stack::drill::Drill;
 
 const NEEDED: [Needed; 4] = [
     Needed { program: "named-compilezone", package: "bind9-utils" },
@@ -84,7 +85,9 @@ fn lint(folder: &Path, dns: &str) -> (Option<i32>, String) {
 #[test]
 fn mail_moves_to_other_vendors() {
     have(&NEEDED);
+    let mut drill = Drill::begin("mail", "cargo test -p deploy --test it -- mail_moves --nocapture");
     let dns = Dns::new();
+    drill.done("a DNS server that has what two other vendors publish");
     let folder = tempfile::tempdir().unwrap();
     let zone = fs::read_to_string(deploy().join("zone/makenot.work.zone")).unwrap();
     let (before, rest) = zone.split_once("; --- Mail comes to Fastmail.").unwrap();
@@ -108,18 +111,27 @@ fn mail_moves_to_other_vendors() {
     let (code, said) = lint(folder.path(), &dns.address);
     // As docs/leaving.md has it: the lint says the id of the new policy.
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    drill
+        .done("MX, SPF, DKIM, return path and policy are the new vendors'; deploy/zone/lint wants the policy's new id");
+    drill.said(said.lines());
     let id = said.split_once("it is 'v=STSv1; id=").unwrap().1.trim_end().trim_end_matches('\'');
     let moved = moved.replace("id=280a65aa74ea", &format!("id={id}"));
     write(&moved);
     let (code, said) = lint(folder.path(), &dns.address);
     assert_eq!(code, Some(0), "{said}");
+    drill.done("with it the zone is good");
+    drill.said(said.lines());
     for vendor in ["fastmail", "messagingengine", "fmhosted", "mtasv", "postmark"] {
         let named = moved.lines().find(|line| !line.starts_with(';') && line.to_lowercase().contains(vendor));
         assert_eq!(named, None, "{vendor} is still named");
     }
+    drill.done("no record names Fastmail or Postmark any more");
     write(&moved.replace("in1._domainkey", "in1").replace("send._domainkey", "send"));
     let (code, said) = lint(folder.path(), &dns.address);
     assert!(code == Some(1) && said.contains("there is no DKIM"), "{said}");
+    drill.done("without DKIM keys the lint refuses it");
+    drill.said(said.lines());
+    drill.end();
 }
 
 #[test]

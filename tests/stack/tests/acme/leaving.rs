@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use stack::drill::Drill;
 use stack::keys::Credentials;
 use stack::toolchain::Toolchain;
 use tempfile::TempDir;
@@ -17,7 +18,10 @@ const SITE: &str = "[[site]]\nhosts = [\"makenot.work\"]\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_cloudflare() {
+    tokio::task::block_in_place(binary);
+    let mut drill = Drill::begin("without-cloudflare", "cargo test -p stack --test acme -- leaving --nocapture");
     let mut world = World::still(Plan::default()).await;
+    drill.done("a CA that speaks ACME (Pebble), and an app");
     let folder = TempDir::new().unwrap();
     let credentials = Credentials::make(folder.path()).unwrap();
     let file = world.configuration();
@@ -34,6 +38,7 @@ async fn without_cloudflare() {
     assert!(Visitor::trusting("makenot.work", world.https).comes().await.is_err());
     until("the handshake is refused", async || strangers(&world).await).await;
     assert_eq!(through_cloudflare(&world, &credentials).await, 200);
+    drill.done("a gateway behind Cloudflare: our zone's certificate is served, a stranger's handshake refused");
 
     let made = leave(&world, &file);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -41,16 +46,23 @@ async fn without_cloudflare() {
     assert!(made.contains(&format!("{SITE}trust = \"direct\"\nacme_ask = ")), "{made}");
     fs::write(&file, &made).unwrap();
     check(&file);
+    drill.done("leave-cloudflare ASK-URL <origin.toml >new.toml; origin check-config new.toml");
+    drill.said(made.split_once(SITE).unwrap().1.lines().take(2));
     world.reload().await;
+    drill.done("reload: a new process serves by it, and the old one has ended");
 
     // Before DNS has changed everywhere some still come through Cloudflare, and some by themselves.
     assert_eq!(through_cloudflare(&world, &credentials).await, 200);
+    drill.done("who comes through Cloudflare is served as before");
     let visitor = world.visitor("makenot.work").await;
     until("a certificate that browsers trust", async || visitor.comes().await.is_ok()).await;
     let asked = world.app.asked();
     assert!(!asked.is_empty() && asked.iter().all(|name| name == "makenot.work"), "{asked:?}");
     assert!(world.kept("makenot.work").join("identity.pem").is_file());
+    drill.done("a visitor who comes by himself: the app is asked, the CA issues a certificate, 200");
     assert!(visitor.comes().await.is_ok(), "it is shown again");
+    drill.done("the next one: 200, by the same certificate");
+    drill.end();
 }
 
 /// What the script can't change it names, and makes nothing of.

@@ -7,6 +7,7 @@ use std::process::Command;
 use origin::config::Bucket;
 use origin::storage::Permit;
 use sha2::{Digest as _, Sha256};
+use stack::drill::Drill;
 use stack::toolchain::ceph::Generation;
 use stack::toolchain::rclone;
 
@@ -107,7 +108,9 @@ pub(crate) async fn from_another_vendor(server: &Server) {
     if !server.is(Generation::Old) {
         return;
     }
+    let mut drill = Drill::begin("storage", "cargo test -p stack --test storage -- ceph_old --nocapture");
     let Some(old) = Server::start(Kind::Swift).await else { return };
+    drill.done("OpenStack Swift, the old vendor; Ceph, the new one, runs already");
     let new = server.elsewhere("moved");
     server.owner(&new, "PUT", "", &[], Vec::new()).await.expect_success();
     for (n, key) in KEYS.into_iter().enumerate() {
@@ -115,6 +118,7 @@ pub(crate) async fn from_another_vendor(server: &Server) {
     }
     parts::store(&old, "users/1/in parts.wav").await;
 
+    drill.done("seven objects at the old one, one of them in parts");
     let rclone = Rclone::new([("OLD", &old, "Other"), ("NEW", server, "Ceph")]);
     let copy = ["copy", "--metadata", "--checksum", "--s3-no-check-bucket", "old:user-files", "new:moved"];
     let check = ["check", "--download", "old:user-files", "new:moved"];
@@ -125,11 +129,14 @@ pub(crate) async fn from_another_vendor(server: &Server) {
     assert_eq!(all(server, &new).await, before);
     assert_eq!(before[KEYS[1]].1[1].1, "attachment; filename=\"a b.wav\"", "it is not empty on both sides");
 
+    drill.done("rclone copy --metadata; every object, with its type and metadata, is at the new one");
+
     // What came meanwhile, by the second run.
     store(&old, KEYS[0], b"another take").await;
     store(&old, "users/9/late.wav", b"late").await;
     let (code, said) = rclone.run(&check);
     assert_eq!(code, 1, "two differ: {said}");
+    drill.done("one is stored anew, one comes meanwhile; rclone check finds two that differ");
     let (code, said) = rclone.run(&copy);
     assert_eq!(code, 0, "{said}");
     let after = all(&old, &old.files).await;
@@ -139,4 +146,6 @@ pub(crate) async fn from_another_vendor(server: &Server) {
     assert_eq!((code, said.contains("0 differences found")), (0, true), "{said}");
     let added = server.owner(&new, "HEAD", KEYS[0], &[], Vec::new()).await;
     assert!(!added.field("x-amz-meta-btime").is_empty(), "the page says that rclone adds it: {:?}", added.headers);
+    drill.done("rclone copy again; rclone check --download finds 0 differences");
+    drill.end();
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::site::Site;
+use stack::drill::Drill;
+
+use super::{COMMAND, site::Site};
 
 /// Runs the drill, which must fail, and returns what it reported and said.
 fn failing_drill(site: &Site, with: &str) -> (String, String) {
@@ -145,26 +147,36 @@ pub(crate) fn point_in_time(site: &Site) {
 pub(crate) fn everything_is_lost(site: &Site) {
     let users = "psql -XqAt -d makenotwork -c 'select count(*), md5(string_agg(name, $$,$$ order by id)) from users'";
     let before = site.vps.bash(users);
+    let mut log = Drill::begin("offsite", COMMAND);
     site.vps.bash("pg_ctl -D data -w -s -m immediate stop; rm -rf data var/backups/site");
-    site.offsite.bash("reported restore-drill 777600 drill");
+    log.done("the VPS is lost: no database, no repository, no dumps");
+    let drilled = site.offsite.try_bash("reported restore-drill 777600 drill");
+    assert_eq!(drilled.code, 0, "{}", drilled.said);
+    log.done("the restore drill passes on the offsite machine");
+    log.said(drilled.said.lines().last());
     // What the runbook says: the copy goes to the new machine, and is its repository from then on.
     let copy = site.offsite.text("copy/pgbackrest");
     site.vps.bash(&format!(
         "mkdir -p var/backups/site/dumps; cp -a {copy} var/backups/site/; mkdir -m 0700 data
          pgbackrest --stanza=main restore"
     ));
+    log.done("the copy is brought to a new machine; pgbackrest restore");
     // postgresql.conf lay in the data folder here, and so came back with it.
     site.vps.bash(
         "pg_ctl -D data -w -s -l postgresql.log start
          until [ \"$(psql -XqAt -d postgres -c 'select pg_is_in_recovery()')\" = f ]; do sleep 0.1; done",
     );
     assert_eq!(site.vps.bash(users), before);
+    log.done("PostgreSQL has replayed all WAL; every row is there");
     site.vps.bash("backup full");
+    log.done("a full backup of the new machine");
     for _ in 0..2 {
         site.beat();
     }
     site.archive();
     site.offsite.bash("pull");
+    log.done("the offsite machine pulls from it");
+    log.end();
 }
 
 /// By a clock that is put forward: nothing goes after 29 days, and after 31 what is older than the newest full backup.

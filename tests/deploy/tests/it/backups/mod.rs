@@ -1,6 +1,7 @@
 //! The backups of `deploy/backups`, with the programs that run them: PostgreSQL, pgBackRest, rsync over SSH. One VPS and one offsite machine, as
 //! folders, go through what backups are for; the parts build on each other, so they are one test.
 
+mod bucket;
 mod loss;
 mod routine;
 mod site;
@@ -8,6 +9,9 @@ mod site;
 use std::time::Instant;
 
 use self::site::Site;
+
+/// What runs it.
+const COMMAND: &str = "cargo test -p deploy --test it -- from_a_backup --nocapture";
 
 /// A part of it, which goes on where the one before has ended.
 type Part = fn(&Site);

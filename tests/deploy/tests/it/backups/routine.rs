@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::site::Site;
+use stack::drill::Drill;
+
+use super::{COMMAND, site::Site};
 
 /// A full backup, then an incremental one on top of it; each reports.
 pub(crate) fn full_and_incremental(site: &Site) {
@@ -137,7 +139,9 @@ pub(crate) fn keys_open_nothing_else(site: &Site) {
 
 /// The whole drill, with every check that it makes.
 pub(crate) fn drill_passes_and_reports(site: &Site) {
+    let mut log = Drill::begin("restore", COMMAND);
     let said = site.offsite.try_bash("reported restore-drill 777600 drill");
+    log.done("reported restore-drill 777600 drill, on the offsite machine, from its copy alone");
     assert_eq!(said.code, 0, "{}", said.said);
     for step in [
         "verified the repository",
@@ -150,17 +154,19 @@ pub(crate) fn drill_passes_and_reports(site: &Site) {
     ] {
         assert!(said.said.contains(step), "{step} is missing:\n{}", said.said);
     }
-    eprintln!("{}", said.said.trim_end());
+    log.said(said.said.lines());
     let report = site.report("restore-drill");
     assert_eq!(report["ok"], true, "{report}");
     assert_eq!(report["good_for_seconds"], 777_600, "{report}");
     assert!(report["detail"].as_str().unwrap().contains("a restore now would lose 0 min"), "{report}");
+    log.done("the report is at the VPS, for the health page");
     assert!(!site.offsite.path("scratch/data").exists(), "the scratch cluster stays");
     let rows = fs::read_to_string(site.offsite.path("drill/rows")).unwrap();
     assert!(
         rows.contains("makenotwork\tpublic.users\t5500\n") && rows.contains("forums\tpublic.posts\t3000\n"),
         "{rows}"
     );
+    log.end();
 }
 
 /// What the second key brings is a report, or is refused.
