@@ -3,6 +3,7 @@
 mod buckets;
 mod cost;
 mod explain;
+mod listener;
 mod objects;
 mod top;
 

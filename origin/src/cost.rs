@@ -10,6 +10,8 @@ use serde::Deserialize;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
+use crate::metrics::Sample;
+
 /// Days after which a price is to be looked up again.
 const OLD: i64 = 180;
 /// Hours and days of a month, as vendors reckon: 365 days by 12.
@@ -166,36 +168,9 @@ impl Workers {
     }
 }
 
-/// What gateway and edge have counted, as `/metrics` has it.
-#[derive(Debug, Default)]
-pub struct Counts(BTreeMap<String, Vec<(String, f64)>>);
-
-impl Counts {
-    /// From the text of `/metrics`.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        let mut all = Self::default();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let Some((series, value)) = line.rsplit_once(' ') else { continue };
-            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-            if let Ok(value) = value.parse() {
-                all.0.entry(name.to_owned()).or_default().push((labels.to_owned(), value));
-            }
-        }
-        all
-    }
-
-    /// The sum of a metric's series whose labels have all of these; nothing where there is no such metric.
-    fn sum(&self, name: &str, labels: &[&str]) -> Option<f64> {
-        let series = self.0.get(name)?;
-        let fits = series.iter().filter(|(known, _)| labels.iter().all(|label| known.contains(label)));
-        Some(fits.map(|(_, value)| value).sum())
-    }
-}
-
 /// The bill, in lines of text.
 #[must_use]
-pub fn bill(prices: &Prices, counts: &Counts, now: OffsetDateTime) -> String {
+pub fn bill(prices: &Prices, counts: &Sample, now: OffsetDateTime) -> String {
     let mut bill = Bill { prices, counts, now, text: String::new() };
     // Writing to a String does not fail.
     let _ = bill.lines();
@@ -208,7 +183,8 @@ pub fn bill(prices: &Prices, counts: &Counts, now: OffsetDateTime) -> String {
 
 struct Bill<'a> {
     prices: &'a Prices,
-    counts: &'a Counts,
+    /// What gateway and edge have counted.
+    counts: &'a Sample,
     now: OffsetDateTime,
     text: String,
 }
@@ -318,7 +294,7 @@ impl Bill<'_> {
         let free = self.prices.workers.free_a_day;
         writeln!(self.text, "The Worker's free quota, until midnight UTC:")?;
         let Some(today) = self.today() else {
-            let signed = self.counts.sum("origin_requests_total", &["trust=\"edge-signed\""]);
+            let signed = self.counts.sum("origin_requests_total", &[("trust", "edge-signed")]);
             let signed = signed.map_or("nothing".to_owned(), |signed| {
                 format!("{signed} signed requests since it began, which is the least")
             });
@@ -392,7 +368,7 @@ Worker until midnight UTC, and the gateway filters, limits and caches by the sam
 
     fn saved(&mut self) -> fmt::Result {
         writeln!(self.text, "What does not cost, since the gateway began:")?;
-        let edge = |result: &str| self.counts.sum("origin_edge_requests_total", &[&format!("result=\"{result}\"")]);
+        let edge = |result: &str| self.counts.sum("origin_edge_requests_total", &[("result", result)]);
         match edge("hit") {
             Some(hits) if self.today().is_some() => {
                 let all = self.counts.sum("origin_edge_requests_total", &[]).unwrap_or_default();
@@ -403,7 +379,7 @@ Worker until midnight UTC, and the gateway filters, limits and caches by the sam
             }
             _ => writeln!(self.text, "  hits at the Worker: not known, it has told nothing")?,
         }
-        let hits = self.counts.sum("origin_cache_requests_total", &["result=\"hit\""]);
+        let hits = self.counts.sum("origin_cache_requests_total", &[("result", "hit")]);
         let asked = self.counts.sum("origin_cache_requests_total", &[]);
         if let (Some(hits), Some(asked)) = (hits, asked) {
             writeln!(
@@ -434,7 +410,7 @@ fn told(value: Option<f64>, key: &str, how: impl FnOnce(f64) -> String) -> Strin
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Prices, Supposed, bill};
+    use super::{Prices, Sample, Supposed, bill};
     use time::macros::datetime;
 
     const SHIPPED: &str = include_str!("../../deploy/prices.toml");
@@ -450,7 +426,7 @@ mod tests {
 
     fn at(prices: &str, metrics: &str) -> String {
         let prices = Prices::parse(prices).expect("good");
-        bill(&prices, &Counts::parse(metrics), datetime!(2026-11-28 06:00 UTC))
+        bill(&prices, &Sample::parse(metrics), datetime!(2026-11-28 06:00 UTC))
     }
 
     #[test]
@@ -519,12 +495,5 @@ mod tests {
             let error = Prices::parse(&SHIPPED.replacen(from, to, 1)).expect_err(to);
             assert!(error.contains(told), "{error}");
         }
-    }
-
-    #[test]
-    fn counts_are_read_as_they_are_written() {
-        let counts = Counts::parse(METRICS);
-        assert_eq!(counts.sum("origin_response_body_bytes_total", &["site=\"b\""]), Some(4e10));
-        assert_eq!((counts.sum("none", &[]), counts.sum("origin_edge_requests_today", &[])), (None, Some(3e4)));
     }
 }

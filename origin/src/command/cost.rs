@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use http::Method;
-use origin::admin::ask;
-use origin::config;
-use origin::cost::{Counts, Prices, bill};
+use origin::cost::{Prices, bill};
 use time::OffsetDateTime;
 
-use super::Failure;
+use super::{Failure, listener};
 
 /// What is reckoned with where no file is named.
 const SHIPPED: &str = include_str!("../../../deploy/prices.toml");
@@ -24,15 +21,8 @@ pub(crate) fn cost(prices: Option<&Path>, file: &Path) -> Result<Option<String>,
         }
     };
     let prices = Prices::parse(&text).map_err(|what| failed(format!("{name}: {what}"), 2))?;
-    let config = config::load(file).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
-    let admin = config.admin.as_ref().ok_or_else(|| {
-        failed("the configuration has no [admin], so the gateway can't be asked what it has counted".to_owned(), 78)
-    })?;
-    let said = ask(admin, &Method::GET, "/metrics", String::new());
-    let counts = match said.map_err(|error| failed(format!("the gateway can't be asked: {error}"), 1))? {
-        (200, said) => Counts::parse(&said),
-        (status, said) => return Err(failed(format!("the gateway says {status}: {}", said.trim()), 1)),
-    };
+    let admin = listener::of("origin cost", file)?;
+    let counts = listener::metrics(&admin).map_err(|said| failed(said, 1))?;
     let bill = bill(&prices, &counts, OffsetDateTime::now_utc());
     print!("By {name}.\n\n{bill}");
     Ok(None)

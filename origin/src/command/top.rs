@@ -1,7 +1,6 @@
 //! `origin top`: the live traffic of a gateway that runs, from its metrics, in a terminal or once as a table.
 
 mod draw;
-mod sample;
 mod terminal;
 mod view;
 
@@ -10,17 +9,15 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Method;
-use origin::admin::ask;
-use origin::config::{self, Admin};
+use origin::config::Admin;
+use origin::metrics::{Change, Sample};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Failure;
+use super::{Failure, listener};
 use draw::Room;
-use sample::{Change, Sample};
 use terminal::Screen;
 use view::View;
 
@@ -51,9 +48,7 @@ pub(crate) fn top(top: &Top) -> Result<Option<String>, Failure> {
     if top.interval < SHORTEST {
         return Err(failed(format!("--interval is {:?}: 100ms or more", top.interval), 2));
     }
-    let config = config::load(&top.config).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
-    let nobody = || failed("the configuration has no [admin], so the gateway can't be asked".to_owned(), 78);
-    let admin = config.admin.as_ref().ok_or_else(nobody)?;
+    let admin = &listener::of("origin top", &top.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(error.to_string(), 1))?;
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
@@ -70,11 +65,8 @@ pub(crate) fn top(top: &Top) -> Result<Option<String>, Failure> {
 /// Reads the metrics.
 async fn read(admin: &Admin) -> Result<(Sample, Instant), String> {
     let admin = admin.clone();
-    let said = spawn_blocking(move || ask(&admin, &Method::GET, "/metrics", String::new())).await;
-    match said.map_err(|error| error.to_string())?.map_err(|error| format!("the gateway can't be asked: {error}"))? {
-        (200, text) => Ok((Sample::parse(&text), Instant::now())),
-        (status, said) => Err(format!("the gateway says {status}: {}", said.trim())),
-    }
+    let read = spawn_blocking(move || listener::metrics(&admin)).await.map_err(|error| error.to_string())?;
+    read.map(|sample| (sample, Instant::now()))
 }
 
 async fn once(admin: &Admin, interval: Duration) -> Result<(), String> {

@@ -9,6 +9,7 @@ mod day;
 mod families;
 mod isolates;
 mod process;
+mod sample;
 mod scrape;
 mod tally;
 
@@ -22,6 +23,7 @@ use conventions::Known;
 pub(crate) use counts::{Counts, Ended, Event, Failure, UpstreamCounts, count, event};
 pub(crate) use isolates::Isolates;
 pub(crate) use process::{max_fds, open_fds};
+pub use sample::{Change, Sample};
 pub(crate) use scrape::{Format, scrape};
 
 /// What has been counted since the start.

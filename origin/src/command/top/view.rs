@@ -1,6 +1,6 @@
 //! What is shown of the time between two readings, as figures.
 
-use super::sample::Change;
+use origin::metrics::Change;
 
 /// All of it.
 #[derive(Debug, Default)]

@@ -1,10 +1,10 @@
-//! One reading of `/metrics`, and the difference of two.
+//! One reading of `/metrics`, and the difference of two: for whoever asks a gateway that runs.
 
 use std::collections::{BTreeMap, HashMap};
 
 /// The series of one scrape, by how they are written.
 #[derive(Debug, Default)]
-pub(super) struct Sample(HashMap<String, Series>);
+pub struct Sample(HashMap<String, Series>);
 
 #[derive(Debug)]
 struct Series {
@@ -15,7 +15,8 @@ struct Series {
 
 impl Sample {
     /// Reads Prometheus's text format 0.0.4. What is no line of it is left out.
-    pub(super) fn parse(text: &str) -> Self {
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
         let series = |line: &str| {
             let (key, value) = line.rsplit_once(' ')?;
             let (name, labels) = match key.split_once('{') {
@@ -25,6 +26,15 @@ impl Sample {
             Some((key.to_owned(), Series { name: name.to_owned(), labels, value: value.parse().ok()? }))
         };
         Self(text.lines().filter(|line| !line.starts_with('#')).filter_map(series).collect())
+    }
+
+    /// The sum of a family's series that have all of these labels; nothing where there is no such family.
+    #[must_use]
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let mut of = self.0.values().filter(|series| series.name == name).peekable();
+        of.peek()?;
+        let fits = |series: &&Series| labels.iter().all(|(label, value)| series.labelled([*label]) == [*value]);
+        Some(of.filter(fits).map(|series| series.value).sum())
     }
 }
 
@@ -52,40 +62,48 @@ fn read_labels(mut text: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// What has come between two readings, and how it stands.
-pub(super) struct Change<'a> {
+#[derive(Debug)]
+pub struct Change<'a> {
     before: &'a Sample,
     now: &'a Sample,
     seconds: f64,
 }
 
 impl<'a> Change<'a> {
-    pub(super) fn new(before: &'a Sample, now: &'a Sample, seconds: f64) -> Self {
+    /// Of two readings, so many seconds apart.
+    #[must_use]
+    pub fn new(before: &'a Sample, now: &'a Sample, seconds: f64) -> Self {
         Self { before, now, seconds: seconds.max(0.001) }
     }
 
     /// The values of a family as they stand, by some of its labels; a label that a series lacks is empty.
-    pub(super) fn stands<const N: usize>(&self, name: &str, labels: [&str; N]) -> BTreeMap<[&'a str; N], f64> {
+    #[must_use]
+    pub fn stands<const N: usize>(&self, name: &str, labels: [&str; N]) -> BTreeMap<[&'a str; N], f64> {
         sums(self.of(name).map(|(_, series)| (series.labelled(labels), series.value)))
     }
 
     /// How much a family has grown in a second, by some of its labels.
-    pub(super) fn rates<const N: usize>(&self, name: &str, labels: [&str; N]) -> BTreeMap<[&'a str; N], f64> {
+    #[must_use]
+    pub fn rates<const N: usize>(&self, name: &str, labels: [&str; N]) -> BTreeMap<[&'a str; N], f64> {
         sums(self.of(name).map(|(key, series)| (series.labelled(labels), self.growth(key, series) / self.seconds)))
     }
 
     /// The sum of a family's rates.
-    pub(super) fn rate(&self, name: &str) -> f64 {
+    #[must_use]
+    pub fn rate(&self, name: &str) -> f64 {
         self.rates(name, []).into_values().sum()
     }
 
     /// The sum of a family's values.
-    pub(super) fn value(&self, name: &str) -> f64 {
+    #[must_use]
+    pub fn value(&self, name: &str) -> f64 {
         self.stands(name, []).into_values().sum()
     }
 
     /// Quantiles of what a histogram has counted between the two, by some of its labels, as `histogram_quantile` of PromQL estimates them: evenly
     /// within a bucket. Nothing where nothing was counted.
-    pub(super) fn quantiles<const N: usize, const Q: usize>(
+    #[must_use]
+    pub fn quantiles<const N: usize, const Q: usize>(
         &self,
         name: &str,
         labels: [&str; N],
@@ -167,6 +185,13 @@ mod tests {
         assert_eq!(change.rates("a_total", ["y", "z"]).into_keys().collect::<Vec<_>>(), [["p", ""], ["q", ""]]);
         assert!((change.rate("a_total") - 3.5).abs() < 1e-9 && (change.value("b") - 3.0).abs() < 1e-9);
         assert!(change.stands("c", ["x"]).is_empty());
+    }
+
+    #[test]
+    fn sums_are_of_whole_labels() {
+        let sample = Sample::parse("a_total{x=\"1\",y=\"p\"} 10\na_total{x=\"12\",y=\"p\"} 5\nb 7\n");
+        assert_eq!((sample.sum("a_total", &[]), sample.sum("a_total", &[("x", "1")])), (Some(15.0), Some(10.0)));
+        assert_eq!((sample.sum("a_total", &[("y", "p"), ("x", "2")]), sample.sum("a", &[])), (Some(0.0), None));
     }
 
     #[test]
