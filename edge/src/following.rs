@@ -103,15 +103,24 @@ impl Following {
     }
 }
 
-/// Bytes of the names in one answer, near enough.
-const LONGEST: usize = 256 << 10;
+/// How much one answer may say. Of what is more, the oldest is told as one purge of everything.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Purges.
+    pub most: usize,
+    /// Bytes of their names, near enough.
+    pub longest: usize,
+}
+
+/// For an edge, which has little time.
+pub const OF_AN_EDGE: Bounds = Bounds { most: news::MOST, longest: 256 << 10 };
 
 /// What the gateway says to one that knows what was ordered up to `after`.
 #[must_use]
-pub fn news(log: &Log, standing: &Standing, after: u64) -> News {
-    let mut most = news::MOST;
-    let mut purges = log.since(after, most);
-    while most > 1 && purges.iter().map(|purge| length(&purge.scope)).sum::<usize>() > LONGEST {
+pub fn news(log: &Log, standing: &Standing, after: u64, bounds: Bounds) -> News {
+    let mut purges = log.since(after, bounds.most);
+    let mut most = purges.len();
+    while most > 1 && purges.iter().map(|purge| length(&purge.scope)).sum::<usize>() > bounds.longest {
         most /= 2;
         purges = log.since(after, most);
     }
@@ -155,7 +164,7 @@ pub fn purge(said: &news::Purge) -> Purge {
 
 #[cfg(test)]
 mod tests {
-    use super::{BOUND, Following, Hearing, LONGEST, PAUSE, SLACK, Standing, news};
+    use super::{BOUND, Following, Hearing, OF_AN_EDGE, PAUSE, SLACK, Standing, news};
     use cache::purge::{Log, Scope, Verdict};
     use cache::response::{Times, storable};
     use cache::{Ask, Key, Meta, Settings, Timestamp};
@@ -178,7 +187,7 @@ mod tests {
         assert_eq!((edge.hearing(t + PAUSE - 1), edge.hearing(t + PAUSE)), (Hearing::Unknown, Hearing::Ask));
         assert!(edge.told(7, t));
         assert_eq!(edge.hearing(t + PAUSE), Hearing::Ask);
-        edge.learn(&news(&log, &Standing::default(), edge.sequence()), t + 10);
+        edge.learn(&news(&log, &Standing::default(), edge.sequence(), OF_AN_EDGE), t + 10);
         assert_eq!((edge.sequence(), edge.hearing(t + 10 + BOUND - 1)), (7, Hearing::Known));
         assert_eq!(edge.hearing(t + 10 + BOUND), Hearing::Ask);
         edge.asking(t + 10 + BOUND);
@@ -193,14 +202,14 @@ mod tests {
         let (mut log, mut edge) = (Log::starting_at(7), Following::default());
         log.learn(&[], 8);
         let first = Standing::new(8, ["maintenance host=a"]);
-        let said = news(&log, &first, edge.sequence());
+        let said = news(&log, &first, edge.sequence(), OF_AN_EDGE);
         let said = News::parse(&said.to_string()).expect("whole");
         edge.learn(&said, 1);
         assert_eq!((edge.standing(), edge.sequence()), (&first, 8));
-        assert_eq!(news(&log, &first, edge.sequence()).standing, None);
+        assert_eq!(news(&log, &first, edge.sequence(), OF_AN_EDGE).standing, None);
         log.learn(&[], 9);
         let none = Standing::new(9, []);
-        edge.learn(&news(&log, &none, edge.sequence()), 2);
+        edge.learn(&news(&log, &none, edge.sequence(), OF_AN_EDGE), 2);
         // What has been overtaken changes nothing.
         edge.learn(&said, 3);
         assert_eq!(edge.standing(), &none);
@@ -212,13 +221,17 @@ mod tests {
         for n in 0..2_000 {
             log.add(&Scope::Url(format!("https://a/{n}").into()), false);
         }
-        assert_eq!(news(&log, &Standing::default(), 0).purges.len(), 1_000);
-        assert_eq!(news(&log, &Standing::default(), 1_990).purges.len(), 10);
+        assert_eq!(news(&log, &Standing::default(), 0, OF_AN_EDGE).purges.len(), 1_000);
+        assert_eq!(news(&log, &Standing::default(), 1_990, OF_AN_EDGE).purges.len(), 10);
         for n in 0..1_000 {
             log.add(&Scope::Url(format!("https://a/{n}{}", "x".repeat(8_000)).into()), false);
         }
-        let said = news(&log, &Standing::default(), 0);
-        assert!(said.purges.len() > 10 && said.to_string().len() < LONGEST + 10_000, "{}", said.purges.len());
+        let said = news(&log, &Standing::default(), 0, OF_AN_EDGE);
+        assert!(
+            said.purges.len() > 10 && said.to_string().len() < OF_AN_EDGE.longest + 10_000,
+            "{}",
+            said.purges.len()
+        );
         assert_eq!((said.sequence, &said.purges.last().expect("some").what), (3_000, &contract::news::What::All));
     }
 
@@ -255,7 +268,7 @@ mod tests {
                     }
                     4 if !asked.is_empty() => {
                         let n = which % asked.len();
-                        asked[n].3 = Some(News::parse(&news(&log, &Standing::default(), asked[n].1).to_string()).expect("whole"));
+                        asked[n].3 = Some(News::parse(&news(&log, &Standing::default(), asked[n].1, OF_AN_EDGE).to_string()).expect("whole"));
                     }
                     5 => {
                         if let Some(n) = asked.iter().position(|(.., said)| said.is_some()) {

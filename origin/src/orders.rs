@@ -246,7 +246,7 @@ fn now() -> u64 {
 
 /// What an edge has to know that knows those up to `after`, and may be told those up to `told`.
 fn held_back(known: &Known, after: u64, told: u64) -> News {
-    let mut news = following::news(&known.log, &known.standing, after);
+    let mut news = following::news(&known.log, &known.standing, after, following::OF_AN_EDGE);
     if told >= news.sequence {
         return news;
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use cache::purge::Log;
 use contract::news::{self, News};
 use http::header::AUTHORIZATION;
 use http::{Request, StatusCode};
@@ -32,8 +33,10 @@ pub(crate) const PATH: &str = "/orders";
 const FORMAT: &str = "peer-orders 1";
 /// For a connection and an answer: less than what counts as silence.
 const WITHIN: Duration = Duration::from_millis(500);
-/// Bytes of an answer at most: more than all that a log keeps, with names of a kilobyte each.
+/// Bytes of an answer that are taken at most.
 const LARGEST: usize = 16 << 20;
+/// What an answer says at most; the other half is more than what stands around so many names, and the standing orders.
+const BOUNDS: following::Bounds = following::Bounds { most: 2 * (Log::MOST + 1), longest: LARGEST / 2 };
 
 /// What the other has said.
 struct Said {
@@ -71,12 +74,9 @@ impl Orders {
         let newest = known.log.newest();
         // While nobody can order anything.
         let promised = self.with_peer(|peer| peer.asked(after, newest, now(), self.began.elapsed()))?;
-        let purges = known.log.since(after, usize::MAX).into_iter().map(following::said).collect();
-        let standing = (known.standing.at > after)
-            .then(|| news::Standing { at: known.standing.at, orders: known.standing.lines() });
+        let news = following::news(&known.log, &known.standing, after, BOUNDS);
         drop(known);
         self.settle();
-        let news = News { sequence: newest, purges, standing };
         Some(format!("{FORMAT} {:016x} {promised}\n{news}", self.instance))
     }
 
@@ -192,4 +192,35 @@ async fn ask(
     }
     *open = Some(sender);
     std::str::from_utf8(&body).ok().and_then(Said::parse).ok_or_else(|| "it says what is no orders".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use cache::purge::{Log, Scope};
+    use contract::news::What;
+    use edge::Standing;
+
+    use super::{BOUNDS, FORMAT, LARGEST, Said, following};
+
+    /// However much there is to tell, the other takes it.
+    #[test]
+    fn what_is_told_is_never_too_long_to_be_heard() {
+        let said = |length: usize| {
+            let mut log = Log::starting_at(0);
+            for n in 1..Log::MOST {
+                log.add(&Scope::Tag(format!("{n}{}", "x".repeat(length)).into()), false);
+                log.add(&Scope::Tag(format!("{n}{}", "x".repeat(length)).into()), true);
+            }
+            let news = following::news(&log, &Standing::default(), 1, BOUNDS);
+            let text = format!("{FORMAT} {:016x} {}\n{news}", 7, log.newest());
+            assert!(text.len() < LARGEST, "{length}: {}", text.len());
+            Said::parse(&text).expect("whole").news.purges
+        };
+        let (all, cut) = (said(100), said(4_000));
+        assert_eq!(all.len(), 2 * (Log::MOST - 1) - 1, "all but the one that is known");
+        assert!(all.iter().all(|purge| purge.what != What::All));
+        // What has no room is told as one of everything, and what is newer by name.
+        let (last, named) = cut.split_last().expect("some");
+        assert!(last.what == What::All && named.len() > 1_000 && named.iter().all(|purge| purge.at >= last.at));
+    }
 }
