@@ -58,7 +58,7 @@ impl Folder {
     pub(crate) fn rotate(&self, zone: &str) -> Result<(), String> {
         let old = content(&self.file("authority.pem"))?;
         let trusted = content(&self.file("zone-ca.pem"))?;
-        if certificates(&trusted)?.len() > 1 {
+        if certificates(&trusted).map_err(self.of("zone-ca.pem"))?.len() > 1 {
             return Err(format!(
                 "{} has two authorities: a rotation is under way. `ca install` ends it",
                 self.file("zone-ca.pem").display()
@@ -78,7 +78,7 @@ impl Folder {
     /// The rotation is over: the gateway need trust the new authority only. Whether there was another.
     pub(crate) fn forget(&self) -> Result<bool, String> {
         let trusted = content(&self.file("zone-ca.pem"))?;
-        if certificates(&trusted)?.len() < 2 {
+        if certificates(&trusted).map_err(self.of("zone-ca.pem"))?.len() < 2 {
             return Ok(false);
         }
         self.write("zone-ca.pem", &content(&self.file("authority.pem"))?, 0o644)?;
@@ -99,11 +99,18 @@ impl Folder {
     }
 
     fn client(&self, zone: &str) -> Result<(), String> {
-        let said =
-            |e: rcgen::Error| format!("a certificate of {} can't be made: {e}", self.file("authority.pem").display());
-        let issuer = KeyPair::from_pem(&content(&self.file("authority.key"))?).map_err(said)?;
-        let issuer = Issuer::from_ca_cert_pem(&content(&self.file("authority.pem"))?, issuer).map_err(said)?;
-        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).map_err(said)?;
+        let no = |file: &str, what: &str| {
+            let file = self.file(file).display().to_string();
+            let what = what.to_owned();
+            move |e: rcgen::Error| format!("{file} {what}: {e}")
+        };
+        let said = no("authority.pem", "can't sign a certificate");
+        let issuer = KeyPair::from_pem(&content(&self.file("authority.key"))?)
+            .map_err(no("authority.key", "is no key in PEM"))?;
+        let issuer = Issuer::from_ca_cert_pem(&content(&self.file("authority.pem"))?, issuer)
+            .map_err(no("authority.pem", "is no authority's certificate in PEM"))?;
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)
+            .map_err(no("client.key", "can't be made"))?;
         let mut params = params(&format!("{zone} zone"), CLIENT_DAYS)?;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -111,6 +118,12 @@ impl Folder {
         let certificate = params.signed_by(&key, &issuer).map_err(said)?.pem();
         self.write("client.key", &key.serialize_pem(), 0o600)?;
         self.write("client.pem", &certificate, 0o644)
+    }
+
+    /// Puts a file's name before what is wrong with it.
+    pub(crate) fn of(&self, name: &str) -> impl FnOnce(String) -> String + use<> {
+        let file = self.file(name).display().to_string();
+        move |what| format!("{file} {what}")
     }
 
     /// Whole or not at all.
@@ -144,7 +157,12 @@ pub(crate) fn certificates(text: &str) -> Result<Vec<Vec<u8>>, String> {
     if all.is_empty() { Err("holds no certificate in PEM".to_owned()) } else { Ok(all) }
 }
 
-/// Whether a certificate is of one of these authorities, by its signature.
+/// What of a text of authorities can't be used; the caller says where it is from.
+pub(crate) fn check(trusted: &str) -> Result<(), String> {
+    certificates(trusted)?.iter().try_for_each(|authority| parse(authority).map(|_| ()))
+}
+
+/// Whether a certificate is of one of these authorities, by its signature. They have been checked: what can't be used is the certificate.
 pub(crate) fn is_of(certificate: &str, trusted: &str) -> Result<bool, String> {
     let certificate = certificates(certificate)?;
     let Some(leaf) = certificate.first() else { return Ok(false) };

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::authority::{Folder, certificates, is_of};
+use crate::authority::{Folder, certificates, check, is_of};
 use crate::file::content;
 use crate::parts::pulls;
 use crate::zone::Zone;
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// `trusted` is what the gateway has.
 pub(crate) fn install(api: &Api, zone: &Zone, folder: &Folder, trusted: &str) -> Result<(), String> {
     let (certificate, key) = (content(&folder.file("client.pem"))?, content(&folder.file("client.key"))?);
-    if !is_of(&certificate, trusted)? {
+    if !is_of(&certificate, trusted).map_err(folder.of("client.pem"))? {
         return Err(format!(
             "the gateway does not trust the authority of {} yet: put {} there as tls.client_ca, and ask again",
             folder.file("client.pem").display(),
@@ -29,7 +29,7 @@ pub(crate) fn install(api: &Api, zone: &Zone, folder: &Folder, trusted: &str) ->
         ));
     }
     let path = zone.path("origin_tls_client_auth");
-    let mine = certificates(&certificate)?;
+    let mine = certificates(&certificate).map_err(folder.of("client.pem"))?;
     let is_mine =
         |it: &Value| it["certificate"].as_str().is_some_and(|text| certificates(text).is_ok_and(|it| it == mine));
     if pulls::certificates(api, zone)?.iter().any(is_mine) {
@@ -76,8 +76,12 @@ pub(crate) fn install(api: &Api, zone: &Zone, folder: &Folder, trusted: &str) ->
 
 /// What the gateway has, from a file, or from standard input for `-`.
 pub(crate) fn trusted(path: &Path) -> Result<String, String> {
-    if path.as_os_str() == "-" {
-        return std::io::read_to_string(std::io::stdin()).map_err(|e| format!("standard input cannot be read: {e}"));
-    }
-    content(path)
+    let (from, text) = if path.as_os_str() == "-" {
+        let text = std::io::read_to_string(std::io::stdin());
+        ("standard input".to_owned(), text.map_err(|e| format!("standard input cannot be read: {e}"))?)
+    } else {
+        (path.display().to_string(), content(path)?)
+    };
+    check(&text).map_err(|what| format!("{from} {what}"))?;
+    Ok(text)
 }

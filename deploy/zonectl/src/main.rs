@@ -31,19 +31,9 @@ use zone::Zone;
 #[derive(Parser)]
 #[command(
     version,
+    bin_name = called(),
     max_term_width = 100,
-    after_help = "The token is in the environment, CLOUDFLARE_API_TOKEN, or in a file, --token-file; never an argument.
-
-Examples:
-  zonectl plan                                   what differs between deploy/cloudflare/zone.toml and the zone; exit 2 where something does
-  zonectl apply                                  make the zone so, after showing what would be done
-  zonectl export live/                           the zone as it is, as a zone file and a zone.toml
-  zonectl ca new ~/zone-ca                       an authority of our own, and the zone's certificate
-  ssh admin@VPS cat /etc/origin/zone-ca.pem | zonectl ca install ~/zone-ca --trusted -
-  zonectl certificate origin.csr >origin-ca.pem  a certificate for the server by Cloudflare's Origin CA
-  zonectl domains                                are the registrations as deploy/domains.toml says? No token is needed
-
-docs/cloudflare.md says in which order."
+    after_help = examples()
 )]
 struct Arguments {
     /// What the zone is to be
@@ -57,6 +47,30 @@ struct Arguments {
     api: String,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The token, and what is typed.
+fn examples() -> String {
+    let called = called();
+    format!(
+        "The token is in the environment, CLOUDFLARE_API_TOKEN, or in a file, --token-file; never an argument.
+
+Examples:
+  {called} plan                                   what differs between deploy/cloudflare/zone.toml and the zone; exit 2 where something does
+  {called} apply                                  make the zone so, after showing what would be done
+  {called} export live/                           the zone as it is, as a zone file and a zone.toml
+  {called} ca new ~/zone-ca                       an authority of our own, and the zone's certificate
+  ssh admin@VPS cat /etc/origin/zone-ca.pem | {called} ca install ~/zone-ca --trusted -
+  {called} certificate origin.csr >origin-ca.pem  a certificate for the server by Cloudflare's Origin CA
+  {called} domains                                are the registrations as deploy/domains.toml says? No token is needed
+
+docs/cloudflare.md says in which order."
+    )
+}
+
+/// What the operator types: in a checkout it is cargo's word, of which cargo tells the program; where it was copied to it has its own name.
+fn called() -> &'static str {
+    if std::env::var_os("CARGO").is_some() { "cargo zone" } else { "zonectl" }
 }
 
 #[derive(Subcommand)]
@@ -219,8 +233,9 @@ impl Ca {
     ) -> Result<ExitCode, String> {
         let next = |folder: &Folder| {
             println!(
-                "{}: put it on the gateway as tls.client_ca, then `zonectl ca install`",
-                folder.file("zone-ca.pem").display()
+                "{}: put it on the gateway as tls.client_ca, then `{} ca install`",
+                folder.file("zone-ca.pem").display(),
+                called()
             );
         };
         match self {
@@ -231,7 +246,7 @@ impl Ca {
             }
             Self::Rotate { folder, client_only: true } => {
                 Folder::new(folder).renew(&wanted.zone)?;
-                println!("a new certificate, which the gateway trusts already: `zonectl ca install`");
+                println!("a new certificate, which the gateway trusts already: `{} ca install`", called());
             }
             Self::Rotate { folder, client_only: false } => {
                 let folder = Folder::new(folder);

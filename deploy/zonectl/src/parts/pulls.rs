@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::authority::{ends, is_of};
+use crate::called;
 use crate::file::Wanted;
 use crate::plan::{Change, How, Plan, Sign};
 use crate::zone::Zone;
@@ -53,13 +54,17 @@ pub(crate) fn survey(api: &Api, zone: &Zone, wanted: &Wanted, how: &How, plan: &
     }
     let all = certificates(api, zone)?;
     let shown = all.iter().rev().find(|it| it["status"] == "active").and_then(|it| it["certificate"].as_str());
+    let zones = |what: String| format!("the certificate that the zone shows {what}");
     let Some(shown) = shown else {
-        held("off → on: the zone has no certificate yet; `zonectl ca install` uploads it and turns it on".to_owned());
+        held(format!(
+            "off → on: the zone has no certificate yet; `{} ca install` uploads it and turns it on",
+            called()
+        ));
         return Ok(());
     };
     if !live {
         match &how.trusted {
-            Some(trusted) if is_of(shown, trusted)? => plan.changes.push(turn_on(zone)),
+            Some(trusted) if is_of(shown, trusted).map_err(zones)? => plan.changes.push(turn_on(zone)),
             Some(_) => {
                 held("off → on: the gateway does not trust the authority of what the zone would show".to_owned())
             }
@@ -67,11 +72,12 @@ pub(crate) fn survey(api: &Api, zone: &Zone, wanted: &Wanted, how: &How, plan: &
         }
         return Ok(());
     }
-    let end = ends(shown)?;
+    let end = ends(shown).map_err(zones)?;
     if end < SystemTime::now() + SOON {
         held(format!(
-            "the certificate ends at {}: `zonectl ca rotate`, then `ca install`",
-            humantime::format_rfc3339_seconds(end)
+            "the certificate ends at {}: `{} ca rotate`, then `ca install`",
+            humantime::format_rfc3339_seconds(end),
+            called()
         ));
     }
     Ok(())

@@ -60,9 +60,12 @@ fn compare(
 ) -> Option<(String, Vec<Value>)> {
     let mut said: Vec<String> = Vec::new();
     let mut rules: Vec<Map<String, Value>> = Vec::new();
+    // In the dashboard two rules may have one description: the file's is one of them, the other is not in the file.
+    let mut foreign: Vec<&Map<String, Value>> = live.iter().collect();
     for rule in wanted {
         let mut rule = own(rule);
-        match live.iter().find(|live| name(live) == name(&rule)) {
+        let found = foreign.iter().position(|live| name(live) == name(&rule));
+        match found.map(|found| foreign.remove(found)) {
             None => said.push(format!("+ \"{}\"", name(&rule))),
             Some(found) => {
                 for (key, value) in &rule {
@@ -81,7 +84,7 @@ fn compare(
         }
         rules.push(rule);
     }
-    for foreign in live.iter().filter(|live| !wanted.iter().any(|rule| name(rule) == name(live))) {
+    for foreign in foreign {
         if prune {
             said.push(format!("- \"{}\"", name(foreign)));
         } else {

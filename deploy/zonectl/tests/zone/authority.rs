@@ -57,6 +57,37 @@ fn the_zone_shows_nothing_that_the_gateway_does_not_trust() {
     assert!(world.cloudflare.zone().pulls_enabled);
 }
 
+/// Whatever is wrong with a file, it is named.
+#[test]
+fn a_file_that_is_wrong_is_named() {
+    let world = World::new();
+    world.has(0, &["ca", "new", "ca"]);
+    let good = |name: &str| fs::read_to_string(world.path(&format!("ca/{name}"))).unwrap();
+    let install = ["ca", "install", "ca", "--trusted", "trusted.pem"];
+    fs::write(world.path("trusted.pem"), good("zone-ca.pem")).unwrap();
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (file, text, arguments, told) in [
+        ("ca/client.pem", "", &install[..], "ca/client.pem holds no certificate in PEM"),
+        ("ca/client.pem", no_certificate, &install, "ca/client.pem is no certificate: "),
+        ("trusted.pem", "", &install, "trusted.pem holds no certificate in PEM"),
+        ("trusted.pem", no_certificate, &install, "trusted.pem is no certificate: "),
+        ("ca/zone-ca.pem", "", &["ca", "rotate", "ca"], "ca/zone-ca.pem holds no certificate in PEM"),
+        ("ca/authority.key", "", &["ca", "rotate", "ca", "--client-only"], "ca/authority.key is no key in PEM: "),
+        (
+            "ca/authority.pem",
+            "",
+            &["ca", "rotate", "ca", "--client-only"],
+            "ca/authority.pem is no authority's certificate in PEM: ",
+        ),
+    ] {
+        let before = fs::read_to_string(world.path(file)).unwrap();
+        fs::write(world.path(file), text).unwrap();
+        let said = world.has(1, arguments);
+        assert!(said.contains(told), "{told}\n{said}");
+        fs::write(world.path(file), before).unwrap();
+    }
+}
+
 #[test]
 fn while_an_authority_is_rotated_what_is_shown_is_trusted_at_every_moment() {
     let world = World::new();

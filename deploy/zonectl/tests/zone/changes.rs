@@ -131,6 +131,31 @@ fn drift_is_said_and_mended_and_what_is_not_ours_stays() {
     world.has(0, &["plan", "--prune"]);
 }
 
+/// The dashboard lets two rules have one description. One of them is the file's; the other is somebody's, and stays.
+#[test]
+fn a_second_rule_of_one_description_is_not_lost() {
+    let world = World::applied();
+    let phase = "http_request_firewall_custom";
+    let mut second = world.cloudflare.zone().rules[phase][1].clone();
+    let name = second["description"].as_str().unwrap().to_owned();
+    for (key, value) in [("id", "b".repeat(32)), ("ref", "b".repeat(32)), ("expression", "(http.host eq \"b\")".into())]
+    {
+        second[key] = value.into();
+    }
+    world.cloudflare.zone().rules.get_mut(phase).unwrap().push(second.clone());
+    let said = world.has(0, &["plan"]);
+    assert!(said.contains(&format!("= rules          {phase}: \"{name}\" is not in the file")), "{said}");
+    // Another change in the phase puts all of its rules.
+    world.cloudflare.zone().rules.get_mut(phase).unwrap()[0]["enabled"] = false.into();
+    world.has(0, &["apply", "--yes"]);
+    let expressions = |world: &World| -> Vec<_> {
+        world.cloudflare.zone().rules[phase].iter().map(|rule| rule["expression"].clone()).collect()
+    };
+    assert_eq!((expressions(&world).len(), expressions(&world).last()), (5, Some(&second["expression"])));
+    world.has(0, &["apply", "--prune", "--yes"]);
+    assert!(expressions(&world).len() == 4 && !expressions(&world).contains(&second["expression"]));
+}
+
 #[test]
 fn what_was_made_here_goes_with_its_line_and_nothing_else_does() {
     let world = World::applied();

@@ -100,3 +100,23 @@ fn the_zone_file_is_read_as_bind_reads_it() {
     ours.sort();
     assert_eq!(ours, theirs);
 }
+
+/// In a checkout the operator types `cargo zone`, on the VPS the program's own name.
+#[test]
+fn the_help_says_what_is_typed() {
+    let said = |cargo: bool| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_zonectl"));
+        command.arg("--help").env_remove("CARGO");
+        if cargo {
+            command.env("CARGO", "cargo");
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    for (cargo, called, other) in [(true, "cargo zone", "zonectl"), (false, "zonectl", "cargo zone")] {
+        let said = said(cargo);
+        for line in [format!("Usage: {called} ["), format!("  {called} plan "), format!("| {called} ca install ~")] {
+            assert!(said.contains(&line), "{line}\n{said}");
+        }
+        assert!(!said.contains(other), "{said}");
+    }
+}

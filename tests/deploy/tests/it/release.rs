@@ -135,6 +135,17 @@ TOML
         [ "$(installed)" = "$good" ] && echo 'release two stays'
         cp /mnt/toml /mnt/vps/etc/origin/origin.toml
 
+        # dpkg fails half way, as where a script of the package's does: back.
+        cat >/mnt/vps/usr/local/bin/dpkg <<'SH'
+#!/bin/sh
+[ -e /root/broken ] || exec /usr/bin/dpkg "$@"
+rm /root/broken; /usr/bin/dpkg --unpack /var/cache/origin/current.deb; exit 1
+SH
+        chmod +x /mnt/vps/usr/local/bin/dpkg; touch /mnt/vps/root/broken
+        if release half; then exit 1; fi
+        [ ! -e /mnt/vps/root/broken ]; grep -o 'the version before is installed again' $here/said
+        [ "$(installed)" = "$good" ] && vps dpkg --verify origin && echo 'release two is whole'
+
         # From outside nobody gets through: back.
         export SITE=http://127.0.0.1:1
         if release four; then exit 1; fi
@@ -159,7 +170,7 @@ TOML
     assert!(output.status.success(), "{said}\n{last}");
     assert_eq!(
         said,
-        "release one is there\nrelease two is there\nnothing has changed: the new program does not take the configuration\nrelease two stays\n\
+        "release one is there\nrelease two is there\nnothing has changed: the new program does not take the configuration\nrelease two stays\nthe version before is installed again\nrelease two is whole\n\
          the version before is installed again\nrelease two is back\nthere are changes that are not committed\nvisits lost: 0 [] enough: True\n"
     );
 }
