@@ -215,10 +215,10 @@ impl Bill<'_> {
         Some(self.today()? / self.day_gone() * DAYS)
     }
 
-    /// Requests to the Worker today, where it has told of any.
+    /// Requests to the Worker today, where it has told of any, if only to the process before this one.
     fn today(&self) -> Option<f64> {
         let told = self.counts.sum("origin_edge_batches_total", &[]).is_some_and(|batches| batches > 0.0);
-        self.counts.sum("origin_edge_requests_today", &[]).filter(|_| told)
+        self.counts.sum("origin_edge_requests_today", &[]).filter(|today| told || *today > 0.0)
     }
 
     /// How much of the day in UTC has gone, over 0 and up to 1.
@@ -296,7 +296,7 @@ impl Bill<'_> {
         let Some(today) = self.today() else {
             let signed = self.counts.sum("origin_requests_total", &[("trust", "edge-signed")]);
             let signed = signed.map_or("nothing".to_owned(), |signed| {
-                format!("{signed} signed requests since it began, which is the least")
+                format!("{signed} requests that a Worker had signed since it began: at least so many have started one")
             });
             return writeln!(
                 self.text,
@@ -304,10 +304,7 @@ impl Bill<'_> {
             );
         };
         let share = today / free * 100.0;
-        writeln!(
-            self.text,
-            "  {today} of {free} requests today ({share:.1} %), as far as this gateway has been told since it began"
-        )?;
+        writeln!(self.text, "  {today} of {free} requests today ({share:.1} %), as far as this gateway has been told")?;
         let at = self.day_gone() * free / today.max(1.0);
         if at < 1.0 {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes of a day")]
@@ -360,7 +357,7 @@ impl Bill<'_> {
 Worker until midnight UTC, and the gateway filters, limits and caches by the same code. On the paid plan it costs {} {hour:.2} an hour, without an end.
   to stop it:       origin block NAME --address RANGE (or --agent, --path, --country): edges refuse within 5 s, and each still counts as a request
                     the zone's own rules and rate limit (docs/cloudflare.md) come before the Worker, and do not count
-  the last switch:  delete the Worker's Routes, or set them to fail open: no request counts any more, and the gateway serves alone\n",
+  the last switch:  delete the Worker's Routes: no request starts it any more, and the gateway serves alone\n",
             left / ATTACK,
             workers.currency,
         )
@@ -443,6 +440,19 @@ mod tests {
         ] {
             assert!(said.contains(line), "{line}\n{said}");
         }
+    }
+
+    /// As after a restart, and where nobody comes through Cloudflare.
+    #[test]
+    fn the_quota_is_said_as_far_as_it_is_known() {
+        let direct = "origin_requests_total{site=\"a\",trust=\"direct\",status_class=\"2xx\"} 900\norigin_edge_requests_today 0\n";
+        let said = at(SHIPPED, direct);
+        assert!(said.contains("It has seen 0 requests that a Worker had signed since it began"), "{said}");
+        let said = at(SHIPPED, &direct.replace("today 0", "today 500"));
+        assert!(
+            said.contains("  500 of 100000 requests today (0.5 %), as far as this gateway has been told\n"),
+            "{said}"
+        );
     }
 
     #[test]

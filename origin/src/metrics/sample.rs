@@ -34,7 +34,7 @@ impl Sample {
         let mut of = self.0.values().filter(|series| series.name == name).peekable();
         of.peek()?;
         let fits = |series: &&Series| labels.iter().all(|(label, value)| series.labelled([*label]) == [*value]);
-        Some(of.filter(fits).map(|series| series.value).sum())
+        Some(total(of.filter(fits).map(|series| series.value)))
     }
 }
 
@@ -91,13 +91,13 @@ impl<'a> Change<'a> {
     /// The sum of a family's rates.
     #[must_use]
     pub fn rate(&self, name: &str) -> f64 {
-        self.rates(name, []).into_values().sum()
+        total(self.rates(name, []).into_values())
     }
 
     /// The sum of a family's values.
     #[must_use]
     pub fn value(&self, name: &str) -> f64 {
-        self.stands(name, []).into_values().sum()
+        total(self.stands(name, []).into_values())
     }
 
     /// Quantiles of what a histogram has counted between the two, by some of its labels, as `histogram_quantile` of PromQL estimates them: evenly
@@ -142,6 +142,11 @@ impl Series {
     fn labelled<const N: usize>(&self, labels: [&str; N]) -> [&str; N] {
         labels.map(|label| self.labels.iter().find(|(name, _)| name == label).map_or("", |(_, value)| value.as_str()))
     }
+}
+
+/// Their sum. That of none is 0; the standard library's would be −0, which shows.
+fn total(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |sum, value| sum + value)
 }
 
 fn sums<K: Ord>(rows: impl Iterator<Item = (K, f64)>) -> BTreeMap<K, f64> {
@@ -192,6 +197,14 @@ mod tests {
         let sample = Sample::parse("a_total{x=\"1\",y=\"p\"} 10\na_total{x=\"12\",y=\"p\"} 5\nb 7\n");
         assert_eq!((sample.sum("a_total", &[]), sample.sum("a_total", &[("x", "1")])), (Some(15.0), Some(10.0)));
         assert_eq!((sample.sum("a_total", &[("y", "p"), ("x", "2")]), sample.sum("a", &[])), (Some(0.0), None));
+    }
+
+    #[test]
+    fn none_are_nothing_and_not_less() {
+        let sample = Sample::parse("a_total{x=\"1\"} 10\n");
+        let change = Change::new(&sample, &sample, 1.0);
+        let none = sample.sum("a_total", &[("x", "2")]).expect("it is there");
+        assert_eq!(format!("{none} {} {}", change.rate("b"), change.value("b")), "0 0 0");
     }
 
     #[test]
