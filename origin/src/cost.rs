@@ -247,8 +247,10 @@ impl Bill<'_> {
         let cost = sent.map(|(tb, _)| beyond(tb, vps.included_tb, vps.per_tb));
         let how = match sent {
             Some((tb, days)) => format!(
-                "{tb:.3} TB of bodies at the gateway's pace of {days:.1} days, {} included, {:.2} for each beyond; without TLS, SSH, backups",
-                vps.included_tb, vps.per_tb
+                "{tb:.3} TB of bodies at the gateway's pace of {}, {} included, {:.2} for each beyond; without TLS, SSH, backups",
+                if days < 1.0 { format!("{:.1} hours", days * 24.0) } else { format!("{days:.1} days") },
+                vps.included_tb,
+                vps.per_tb
             ),
             None => "the gateway has not run for 5 minutes, or says nothing".to_owned(),
         };
@@ -448,6 +450,14 @@ mod tests {
         let direct = "origin_requests_total{site=\"a\",trust=\"direct\",status_class=\"2xx\"} 900\norigin_edge_requests_today 0\n";
         let said = at(SHIPPED, direct);
         assert!(said.contains("It has seen 0 requests that a Worker had signed since it began"), "{said}");
+        let young = format!(
+            "process_start_time_seconds 1795845000.0\norigin_response_body_bytes_total{{site=\"a\"}} 1\n{direct}"
+        );
+        assert!(
+            at(SHIPPED, &young).contains("at the gateway's pace of 0.2 hours, 1 included"),
+            "{}",
+            at(SHIPPED, &young)
+        );
         let said = at(SHIPPED, &direct.replace("today 0", "today 500"));
         assert!(
             said.contains("  500 of 100000 requests today (0.5 %), as far as this gateway has been told\n"),
