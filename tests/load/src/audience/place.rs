@@ -109,7 +109,12 @@ impl Place {
 
     fn learn(&self) {
         let Some(following) = &self.following else { return };
-        let news = following::news(&Log::starting_at(ORDERS), &Standing::default(), following.borrow().sequence());
+        let news = following::news(
+            &Log::starting_at(ORDERS),
+            &Standing::default(),
+            following.borrow().sequence(),
+            following::OF_AN_EDGE,
+        );
         following.borrow_mut().learn(&news, self.now.get());
         self.heard.set(self.now.get());
         self.news.set(self.news.get() + 1);
