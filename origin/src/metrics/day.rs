@@ -4,7 +4,7 @@
 //! wrote last, and holds a lock on the file meanwhile.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "edge-requests-today";
@@ -23,9 +23,8 @@ impl Day {
     pub(super) fn add(&self, day: u64, requests: u64) -> io::Result<u64> {
         let mut file = self.open()?;
         file.lock()?;
-        let mut text = String::new();
         // What is no text is no count either.
-        let _ = file.read_to_string(&mut text);
+        let text = io::read_to_string(&file).unwrap_or_default();
         let known = parse(&text).filter(|(known, _)| *known == day).map_or(0, |(_, requests)| requests);
         let all = known.saturating_add(requests);
         if requests > 0 {

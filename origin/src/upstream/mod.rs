@@ -35,6 +35,7 @@ pub(crate) use state::{AppState, UpstreamState};
 pub(crate) use watch::watch;
 
 use app::{Load, Place};
+use hold::Entry;
 
 use crate::body::{Body, BodyError};
 use crate::config::{Protocol, Timeouts};
@@ -202,6 +203,8 @@ struct Way<'a> {
     tried: u64,
     /// Whether one of them is down.
     refused: bool,
+    /// Whether it has waited for its turn to open a connection.
+    in_turn: bool,
     /// Whether the pool is not to be trusted.
     fresh: bool,
     /// Its place in the queue and the end of its patience, once it was held.
@@ -220,7 +223,19 @@ impl<'a> Way<'a> {
         // What the pool has speaks the app's protocol.
         let fresh = protocol != app.protocol;
         let permit = Some(permit);
-        Ok(Self { pool, app, protocol, timeouts, course, permit, tried: 0, refused: false, fresh, held: None })
+        Ok(Self {
+            pool,
+            app,
+            protocol,
+            timeouts,
+            course,
+            permit,
+            tried: 0,
+            refused: false,
+            in_turn: false,
+            fresh,
+            held: None,
+        })
     }
 
     /// A connection, and whether it comes from the pool. Where no upstream accepts one, the request is held.
@@ -228,6 +243,7 @@ impl<'a> Way<'a> {
         let idle = self.timeouts.idle_upstream.0;
         let mut timed_out = false;
         loop {
+            let mut in_line = false;
             while let Some(load) = self.app.pick(self.tried) {
                 if !self.fresh {
                     if !repeatable && self.pool.has_idle(&load) {
@@ -239,8 +255,13 @@ impl<'a> Way<'a> {
                         return Ok((Lease::new(self.pool, load, connection, idle), true));
                     }
                 }
-                if !self.app.several() && hold::is_shut(self.pool, self.app) {
+                let entry = if self.app.several() { Entry::Open } else { hold::entry(self.pool, self.app) };
+                if entry == Entry::Shut {
                     self.refused = true;
+                    break;
+                }
+                if entry == Entry::Narrow && !self.in_turn {
+                    in_line = true;
                     break;
                 }
                 let began = Instant::now();
@@ -258,7 +279,7 @@ impl<'a> Way<'a> {
                     }
                 }
             }
-            if !self.refused {
+            if !self.refused && !in_line {
                 if timed_out {
                     self.timed_out();
                 }
@@ -272,24 +293,29 @@ impl<'a> Way<'a> {
         // What is accepted and closed at once is as good as refused.
         self.refused |= matches!(failure, Failure::Refused | Failure::BrokeOff);
         self.tried |= 1 << upstream;
+        self.in_turn = false;
         self.app.failed(upstream, failure, error);
     }
 
-    /// Waits for the app to accept connections, without counting as a request that is with it.
+    /// Waits for the app to accept connections, or for its turn to open one, without counting as a request that is with it.
     async fn hold(&mut self) -> Result<(), Problem> {
-        self.permit = None;
         let until = match &self.held {
             Some((_, until)) => *until,
             None => {
-                let place = self.app.queue.enter().ok_or_else(|| shed("held"))?;
+                let Some(place) = self.app.queue.enter() else {
+                    // A line that is full is no reason to refuse what could go.
+                    self.in_turn = !self.refused;
+                    return if self.in_turn { Ok(()) } else { Err(shed("held")) };
+                };
                 metrics::count(|counts| counts.apps[self.app.number].held.add(1));
                 let until = Instant::now() + self.timeouts.hold.0;
                 self.held = Some((place, until));
                 until
             }
         };
+        self.permit = None;
         let since = until - self.timeouts.hold.0;
-        let let_in = hold::wait(self.pool, self.app, self.timeouts, until).await;
+        let let_in = hold::wait(self.pool, self.app, self.timeouts, until, self.refused).await;
         self.course.note(&self.course.spent.queue, since, Instant::now());
         if !let_in {
             tracing::warn!(app = %self.app.upstreams[0].address, within = ?self.timeouts.hold.0, "the app refuses connections");
@@ -307,6 +333,7 @@ impl<'a> Way<'a> {
         }
         self.course.note(&self.course.spent.queue, since, Instant::now());
         (self.tried, self.refused, self.fresh) = (0, false, self.protocol != self.app.protocol);
+        self.in_turn = true;
         Ok(())
     }
 

