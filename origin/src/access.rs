@@ -81,31 +81,15 @@ enum End {
 }
 
 impl Record {
-    /// A record of what is known so far.
-    #[expect(clippy::too_many_arguments, reason = "a line of a log has that many columns")]
-    pub(crate) fn new(
-        started: Instant,
-        id: RequestId,
-        client: IpAddr,
-        trust: Trusted,
-        method: http::Method,
-        secure: bool,
-        host: &str,
-        path: &str,
-        version: http::Version,
-    ) -> Self {
-        metrics::count(|counts| counts.begun(&method, secure));
-        Self::of(started, id, client, trust, method, secure, host, path, version)
-    }
-
     /// What is left of one that is on its way elsewhere.
     fn none(started: Instant) -> Self {
         let (id, client) = (RequestId::from_random([0; 16]), Ipv4Addr::UNSPECIFIED.into());
-        Self::of(started, id, client, Trusted::Direct, http::Method::GET, false, "", "", http::Version::HTTP_11)
+        Self::new(started, id, client, Trusted::Direct, http::Method::GET, false, "", "", http::Version::HTTP_11)
     }
 
+    /// A record of what is known so far.
     #[expect(clippy::too_many_arguments, reason = "a line of a log has that many columns")]
-    fn of(
+    pub(crate) fn new(
         started: Instant,
         id: RequestId,
         client: IpAddr,

@@ -21,7 +21,7 @@ use crate::head::{HeaderFields, Incoming};
 use crate::limits::rate::Asked;
 use crate::native::Native;
 use crate::trust::{self, Distrust, Peer, Trusted};
-use crate::{compress, filtering, forwarded, hand_off, panics, timing, uploads, webhooks, websocket};
+use crate::{compress, filtering, forwarded, hand_off, metrics, panics, timing, uploads, webhooks, websocket};
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -106,6 +106,7 @@ pub(crate) async fn serve(
     let path = exchange.as_ref().map_or_else(|_| incoming.parts.uri.path(), |e| e.target.path());
     let id = exchange.as_ref().map_or_else(|r| r.id, |e| e.id);
     let (secure, host) = (incoming.secure, &incoming.authority);
+    metrics::count(|counts| counts.begun(&method, secure));
     let record = Record::new(started, id, client, trusted, method, secure, host, path, version);
     let mut record = Report::new(record);
     let wish = gateway.config.compress.as_ref().filter(|_| trusted == Trusted::Direct);

@@ -39,7 +39,9 @@ impl Kind {
         words.find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(ToOwned::to_owned)
     }
 
-    fn program(self) -> Option<PathBuf> {
+    /// Where it is installed.
+    #[must_use]
+    pub fn program(self) -> Option<PathBuf> {
         let name = self.as_str().to_ascii_lowercase();
         let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
         folders.iter().map(|folder| Path::new(folder).join(&name)).find(|path| path.exists())

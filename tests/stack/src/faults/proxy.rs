@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use ::load::peer;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
@@ -29,39 +30,28 @@ impl Kind {
     /// The name in reports.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Nginx => "nginx",
-            Self::Haproxy => "HAProxy",
-        }
-    }
-
-    fn program(self) -> &'static str {
-        match self {
-            Self::Gateway => "origin",
-            Self::Nginx => "nginx",
-            Self::Haproxy => "haproxy",
+        match self.peer() {
+            Some(peer) => peer.as_str(),
+            None => "gateway",
         }
     }
 
     /// The version, where it is installed.
     #[must_use]
     pub fn version(self) -> Option<String> {
-        if self == Self::Gateway {
-            return Some(env!("CARGO_PKG_VERSION").to_owned());
+        match self.peer() {
+            Some(peer) => peer.version(),
+            None => Some(env!("CARGO_PKG_VERSION").to_owned()),
         }
-        let output = Command::new(self.path()?).arg("-v").output().ok()?;
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        let mut words = said.split(|c: char| c.is_whitespace() || c == '/');
-        words.find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(ToOwned::to_owned)
     }
 
-    fn path(self) -> Option<PathBuf> {
-        ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
-            .iter()
-            .map(|folder| Path::new(folder).join(self.program()))
-            .find(|path| path.exists())
+    /// None where it is ours.
+    const fn peer(self) -> Option<peer::Kind> {
+        match self {
+            Self::Gateway => None,
+            Self::Nginx => Some(peer::Kind::Nginx),
+            Self::Haproxy => Some(peer::Kind::Haproxy),
+        }
     }
 }
 
@@ -232,7 +222,8 @@ fn run(kind: Kind, folder: &Path, descriptors: Option<u32>) -> Result<Running, S
         }
         return Gateway::start(&binary, &config, None).map(Running::Gateway);
     }
-    let program = kind.path().ok_or_else(|| format!("{} is not installed", kind.program()))?;
+    let program = kind.peer().and_then(peer::Kind::program);
+    let program = program.ok_or_else(|| format!("{} is not installed", kind.as_str()))?;
     let mut command = Command::new(program);
     match kind {
         Kind::Nginx => command.arg("-p").arg(folder).arg("-c").arg(&config),
