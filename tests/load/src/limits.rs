@@ -68,9 +68,9 @@ async fn one(mix: &str, subject: Option<peer::Kind>, quick: bool) -> Result<Knee
     let stack = Arc::new(Mutex::new(local));
     let stop = Arc::new(AtomicBool::new(false));
     let session = Session { scenario, target, yes: Vec::new(), stack: Some(Arc::clone(&stack)), stop };
-    let each = Duration::from_secs(if quick { 4 } else { 8 });
-    let (from, to) = if quick { (20.0, 20.0) } else { (100.0, 10_000.0) };
-    let outcome = session.knee(Search { from, to, each, within: 0.1 }, &|_| {}, &|_| {}).await;
+    let each = Duration::from_secs(if quick { 4 } else { 6 });
+    let (from, to) = if quick { (20.0, 20.0) } else { (200.0, 20_000.0) };
+    let outcome = session.knee(Search { from, to, each, within: 0.15 }, &|_| {}, &|_| {}).await;
     drop(session);
     if let Some(stack) = Arc::into_inner(stack) {
         stack.into_inner().stop().await;
