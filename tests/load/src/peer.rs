@@ -145,6 +145,9 @@ http {{
             proxy_pass http://app;
             proxy_cache pages;
             proxy_cache_lock on;
+            # Who is signed in would wait for others' answers, by half a second each time.
+            proxy_cache_bypass $http_cookie;
+            proxy_no_cache $http_cookie;
             proxy_cache_use_stale error timeout updating http_502 http_503 http_504;
             proxy_cache_background_update on;
         }}
