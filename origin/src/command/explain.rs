@@ -95,7 +95,7 @@ fn unknown(id: &str) -> String {
     format!(
         "the log has no line of {id}. Look
   in an older journal, or in the log's file:  {NAME} {id} --log FILE
-  at the Worker:                              npx wrangler tail --search {id}, or Workers Logs in Cloudflare's dashboard; pipe what is there into {NAME} {id} --log -
+  at the Worker:                              Workers Logs in Cloudflare's dashboard; or ask again while `npx wrangler tail --format json >tail.json` runs, and then {NAME} NEW-ID --log tail.json
   whether lines were lost or not kept:        origin_log_lines_lost_total in /metrics, `sample` in [log]"
     )
 }

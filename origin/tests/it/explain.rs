@@ -71,7 +71,10 @@ async fn a_request_by_its_id_and_a_url_by_its_way() {
     assert!(said.contains("docs/operations.md#403-blocked"), "{said}");
     let nobody = "0af7651916cd43dd8448eb211c80319c";
     let (code, said) = origin(&["explain", nobody, "--log", "-"], &log);
-    assert!(code == Some(1) && said.contains("npx wrangler tail --search") && said.contains("--log FILE"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("npx wrangler tail --format json >tail.json") && said.contains("--log FILE"),
+        "{said}"
+    );
     assert_eq!(origin(&["explain", nobody, "--log", "/nowhere"], "").0, Some(1));
     let (code, said) = origin(&["explain", "/page"], "");
     assert!(code == Some(2) && said.contains("is neither"), "{said}");
