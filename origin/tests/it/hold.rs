@@ -48,20 +48,20 @@ async fn a_restart_of_the_app_costs_no_request() {
 
 #[tokio::test]
 async fn patience_ends_and_a_full_queue_says_so_at_once() {
-    let more = "timeouts.hold = \"400ms\"\nlimits.held = 1";
+    let more = "timeouts.hold = \"3s\"\nlimits.held = 1";
     let gateway = Gateway::before(&format!("\"{}\"", nobody().await), more);
     let began = Instant::now();
     let held = gateway.post("/held");
     let refused = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let answer = gateway.get("/too-many").await;
-        assert!(began.elapsed() < Duration::from_millis(350), "at once");
+        assert!(began.elapsed() < Duration::from_millis(2_500), "at once");
         assert_problem(&answer, 503, "overloaded");
         assert!(answer.contains("retry-after:"), "{answer}");
     };
     let (held, ()) = tokio::join!(held, refused);
     assert_problem(&held, 502, "app-unreachable");
-    assert!((Duration::from_millis(400)..Duration::from_secs(3)).contains(&began.elapsed()));
+    assert!((Duration::from_secs(3)..Duration::from_secs(10)).contains(&began.elapsed()));
 }
 
 #[tokio::test]

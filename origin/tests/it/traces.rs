@@ -166,7 +166,7 @@ async fn what_fails_or_is_slow_is_sent_whatever_the_share() {
 #[tokio::test]
 async fn a_collector_that_is_slow_or_gone_costs_spans_and_no_request() {
     let (collector, app) = (Script::new().await, Server::start(Mood::Good).await);
-    let keys = "sample = 1.0\nqueue = 10\nwithin = \"2s\"";
+    let keys = "sample = 1.0\nqueue = 10\nwithin = \"5s\"";
     let gateway = Gateway::before(&format!("\"{}\"", app.address), &traces(&collector, keys));
     assert_good(&gateway.get("/first").await);
     // It takes the batch and says nothing.
@@ -176,7 +176,7 @@ async fn a_collector_that_is_slow_or_gone_costs_spans_and_no_request() {
     for n in 0..50 {
         assert_good(&gateway.get(&format!("/{n}")).await);
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "nobody waits: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(4_500), "nobody waits: {:?}", began.elapsed());
     assert_eq!(count(&gateway, "queue-full").await, 40);
     let said = gateway.logged("spans are lost: the collector has not taken them").await;
     assert_eq!((&said["requests"], &said["error"]), (&1.into(), &"no answer in time".into()));

@@ -1,6 +1,7 @@
 //! What the tests of `deploy/` have in common: the real programs, and a machine to run them on, which is a folder.
 
 pub mod cloudflare;
+pub mod dns;
 mod machine;
 mod programs;
 pub mod registry;

@@ -1,10 +1,7 @@
-//! A double of a registry's RDAP server (RFC 9083), and of IANA's list that names it (RFC 9224); beside it dnsmasq, which knows the DS records.
+//! A double of a registry's RDAP server (RFC 9083), and of IANA's list that names it (RFC 9224); beside it a DNS server, which knows the DS records.
 
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -15,15 +12,14 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::{Needed, have};
+use crate::dns::Dns;
 
 /// Both, until they are dropped.
 #[derive(Debug)]
 pub struct Registry {
     address: SocketAddr,
-    dns: Child,
-    /// Where dnsmasq answers: `SERVER#PORT`.
-    pub dns_address: String,
+    /// The DNS server.
+    pub dns: Dns,
     answer: Arc<Mutex<Value>>,
     _runtime: Runtime,
 }
@@ -35,10 +31,6 @@ impl Registry {
     /// Where a server can't be started.
     #[must_use]
     pub fn start(domain: &str, signed: bool) -> Self {
-        have(&[
-            Needed { program: "dig", package: "bind9-dnsutils" },
-            Needed { program: "dnsmasq", package: "dnsmasq-base" },
-        ]);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -47,29 +39,10 @@ impl Registry {
         let router = Router::new().fallback(respond).with_state(state);
         runtime.spawn(async move { axum::serve(listener, router).await });
 
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut dnsmasq = Command::new("dnsmasq");
-        dnsmasq.args([
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--no-resolv",
-            "--no-hosts",
-            "--local=/#/",
-            "--pid-file=",
-        ]);
-        dnsmasq.args(["--listen-address=127.0.0.1", "--bind-interfaces", &format!("--port={port}")]);
-        if signed {
-            // Key tag 2371, algorithm 13, digest 2 (RFC 4034 section 5.1).
-            dnsmasq.arg(format!("--dns-rr={domain},43,09430D02{}", "AB".repeat(32)));
-        }
-        let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-        let dns = dnsmasq.env("PATH", path).stderr(Stdio::null()).spawn().expect("dnsmasq can be started");
-        let until = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "dnsmasq does not listen");
-            sleep(Duration::from_millis(20));
-        }
-        Self { address, dns, dns_address: format!("127.0.0.1#{port}"), answer, _runtime: runtime }
+        // Key tag 2371, algorithm 13, digest 2 (RFC 4034 section 5.1).
+        let signature = signed.then(|| format!("--dns-rr={domain},43,09430D02{}", "AB".repeat(32)));
+        let dns = Dns::start(signature.as_slice());
+        Self { address, dns, answer, _runtime: runtime }
     }
 
     /// Where IANA's list is.
@@ -81,13 +54,6 @@ impl Registry {
     /// What it says of the domain from now on; null is that it is not registered.
     pub fn says(&self, answer: Value) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.dns.kill();
-        let _ = self.dns.wait();
     }
 }
 

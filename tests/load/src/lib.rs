@@ -24,6 +24,7 @@ pub mod local;
 pub mod outcome;
 pub mod page;
 pub mod peer;
+pub mod ports;
 pub mod process;
 mod record;
 pub mod report;

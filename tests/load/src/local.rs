@@ -2,7 +2,7 @@
 //! can go and come back.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -16,9 +16,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::peer::{Kind, Peer};
-use crate::process;
 use crate::target::{Edge, Target};
 use crate::watch::plain;
+use crate::{ports, process};
 
 /// What the gateway is given besides the stack's configuration: the stack takes an app of somebody else's to have no static files.
 fn site(app: &str) -> String {
@@ -59,8 +59,7 @@ impl Local {
         build(&root, profile).await?;
         let folder = TempDir::with_prefix("load-").map_err(|e| format!("no temporary folder: {e}"))?;
         let built = root.join("target").join(if quick { "debug" } else { "release" });
-        let port = free_port()?;
-        let app_address = format!("127.0.0.1:{port}");
+        let app_address = free_address()?.to_string();
         let app_binary = built.join("demo");
         let app = start_app(&app_binary, &app_address).await?;
         let overlay = added.to_owned() + &site(&app_address);
@@ -237,9 +236,8 @@ async fn ready(dev: &mut Child) -> Result<Addresses, String> {
     Ok(addresses)
 }
 
-pub(crate) fn free_port() -> Result<u16, String> {
-    let taken = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    taken.map(|address| address.port()).map_err(|e| format!("no free port: {e}"))
+pub(crate) fn free_address() -> Result<SocketAddr, String> {
+    ports::free().map_err(|e| format!("no free port: {e}"))
 }
 
 async fn expect(method: Method, uri: &str, body: &'static str) -> Result<(), String> {

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::local::{free_port, workspace};
+use crate::local::{free_address, workspace};
 
 /// Which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +62,7 @@ impl Peer {
         let name = kind.as_str();
         let program = kind.program().ok_or_else(|| format!("{name} is not installed"))?;
         let folder = TempDir::with_prefix("load-").map_err(|e| format!("no temporary folder: {e}"))?;
-        let address = format!("127.0.0.1:{}", free_port()?);
+        let address = free_address()?.to_string();
         let text = match kind {
             Kind::Nginx => nginx(&address, app, folder.path()),
             Kind::Haproxy => haproxy(&address, app),

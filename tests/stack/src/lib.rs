@@ -20,5 +20,5 @@ pub mod toolchain;
 pub mod turnstile;
 pub mod workerd;
 
-pub use ::load::{process, report};
+pub use ::load::{ports, process, report};
 pub use stack::{Addresses, Edge, Listeners, Options, Ports, Stack};

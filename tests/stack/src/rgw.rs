@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::ports;
 use crate::toolchain::ceph::Ceph;
 
 /// How long each of its parts may take to come up.
@@ -39,12 +40,12 @@ impl Rgw {
     /// # Errors
     /// As [`Rgw::start`].
     pub fn start_over_tls(ceph: Ceph, pair: (String, String)) -> Result<Self, String> {
-        Self::start_with(ceph, Some((SocketAddr::from((Ipv4Addr::LOCALHOST, free())), pair)))
+        Self::start_with(ceph, Some((free()?, pair)))
     }
 
     fn start_with(ceph: Ceph, tls: Option<(SocketAddr, (String, String))>) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|e| format!("no folder for Ceph: {e}"))?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free()));
+        let address = free()?;
         let mut rgw = Self { address, tls, ceph, children: Vec::new(), folder };
         rgw.up()?;
         Ok(rgw)
@@ -55,7 +56,7 @@ impl Rgw {
         for name in ["mon", "osd", "rgw", "run"] {
             fs::create_dir(path(name)).map_err(|e| format!("{}: {e}", path(name)))?;
         }
-        let (cluster, osd, monitor) = (uuid(), uuid(), free());
+        let (cluster, osd, monitor) = (uuid(), uuid(), free()?.port());
         let mut frontend = format!("beast endpoint={} tcp_nodelay=1", self.address);
         if let Some((address, (cert, key))) = &self.tls {
             for (name, text) in [("tls.pem", cert), ("tls.key", key)] {
@@ -179,9 +180,8 @@ impl Drop for Rgw {
     }
 }
 
-/// A port that was free just now.
-fn free() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).map_or(0, |address| address.port())
+fn free() -> Result<SocketAddr, String> {
+    ports::free().map_err(|e| format!("no port for Ceph: {e}"))
 }
 
 fn uuid() -> String {

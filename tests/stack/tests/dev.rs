@@ -355,7 +355,7 @@ async fn any_app_can_stand_behind_it() {
     let mut large = fs::File::create(folder.path().join("large.bin")).unwrap();
     let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
     large.write_all(&bytes).unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = stack::ports::free().unwrap();
     let python = Command::new("python3")
         .args(["-m", "http.server", "--bind", "127.0.0.1", &free.port().to_string(), "--directory"])
         .arg(folder.path())

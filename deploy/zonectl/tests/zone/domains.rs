@@ -25,7 +25,7 @@ impl World {
     fn check(&self) -> (i32, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zonectl"));
         command.args(["domains", "--inventory", "domains.toml", "--bootstrap", &self.registry.bootstrap()]);
-        command.args(["--dns", &self.registry.dns_address]).current_dir(&self.folder);
+        command.args(["--dns", &self.registry.dns.address]).current_dir(&self.folder);
         // No token, and no zone.toml.
         let output = command.env_clear().env("PATH", "/usr/bin:/bin").output().unwrap();
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
@@ -115,7 +115,7 @@ fn it_can_be_reported_to_the_health_page() {
         world.registry.says(answer);
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../backups/reported"));
         command.args(["domains", "172800", env!("CARGO_BIN_EXE_zonectl"), "domains", "--inventory", "domains.toml"]);
-        command.args(["--bootstrap", &world.registry.bootstrap(), "--dns", &world.registry.dns_address]);
+        command.args(["--bootstrap", &world.registry.bootstrap(), "--dns", &world.registry.dns.address]);
         let output = command.current_dir(&world.folder).env("REPORTS", world.folder.path()).output().unwrap();
         let file = world.folder.path().join("domains.json");
         let text =

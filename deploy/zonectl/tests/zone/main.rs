@@ -6,4 +6,5 @@ mod domains;
 mod export;
 mod faults;
 mod files;
+mod moving;
 mod world;

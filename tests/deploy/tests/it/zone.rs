@@ -1,21 +1,13 @@
 //! The zone file and its lint, with BIND's checker, and a DNS server that knows what the vendors publish.
 
-use std::{
-    fs,
-    net::{TcpStream, UdpSocket},
-    path::Path,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, process::Command};
 
+use deploy::dns::Dns;
 use deploy::{Needed, deploy, have};
 use stack::drill::Drill;
 
-const NEEDED: [Needed; 4] = [
+const NEEDED: [Needed; 2] = [
     Needed { program: "named-compilezone", package: "bind9-utils" },
-    Needed { program: "dig", package: "bind9-dnsutils" },
-    Needed { program: "dnsmasq", package: "dnsmasq-base" },
     Needed { program: "openssl", package: "openssl" },
 ];
 
@@ -29,43 +21,9 @@ const TEXTS: [&str; 6] = [
     "two.example,v=spf1 -all",
 ];
 
-/// A DNS server on loopback, until it is dropped.
-struct Dns {
-    child: Child,
-    address: String,
-}
-
-impl Dns {
-    fn new() -> Self {
-        let port = UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let child = Command::new("dnsmasq")
-            .args([
-                "--keep-in-foreground",
-                "--conf-file=/dev/null",
-                "--no-resolv",
-                "--no-hosts",
-                "--local=/#/",
-                "--pid-file=",
-            ])
-            .args(["--listen-address=127.0.0.1", "--bind-interfaces", &format!("--port={port}")])
-            .args(TEXTS.map(|text| format!("--txt-record={text}")))
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dnsmasq can be started");
-        let until = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "dnsmasq does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
-        Self { child, address: format!("127.0.0.1#{port}") }
-    }
-}
-
-impl Drop for Dns {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A DNS server that knows what the vendors publish.
+fn vendors() -> Dns {
+    Dns::start(&TEXTS.map(|text| format!("--txt-record={text}")))
 }
 
 /// The exit code of the lint, and what it said.
@@ -86,7 +44,7 @@ fn lint(folder: &Path, dns: &str) -> (Option<i32>, String) {
 fn mail_moves_to_other_vendors() {
     have(&NEEDED);
     let mut drill = Drill::begin("mail", "cargo test -p deploy --test it -- mail_moves --nocapture");
-    let dns = Dns::new();
+    let dns = vendors();
     drill.done("a DNS server that has what two other vendors publish");
     let folder = tempfile::tempdir().unwrap();
     let zone = fs::read_to_string(deploy().join("zone/makenot.work.zone")).unwrap();
@@ -137,7 +95,7 @@ fn mail_moves_to_other_vendors() {
 #[test]
 fn the_zone_is_good_and_what_is_wrong_is_found() {
     have(&NEEDED);
-    let dns = Dns::new();
+    let dns = vendors();
     let folder = tempfile::tempdir().unwrap();
     let zone = fs::read_to_string(deploy().join("zone/makenot.work.zone")).unwrap();
     let policy = fs::read_to_string(deploy().join("zone/mta-sts.txt")).unwrap();

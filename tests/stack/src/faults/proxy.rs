@@ -1,7 +1,7 @@
 //! What is put to the test: the gateway, nginx and HAProxy, each with the same app behind it and the same limits.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
 use crate::gateway::{self, Gateway};
+use crate::ports::free;
 use crate::process::{self, cpu_seconds};
 use crate::toolchain::Toolchain;
 
@@ -105,7 +106,6 @@ impl Proxy {
     /// It is not installed or does not start.
     pub fn start(kind: Kind, setup: &Setup) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|e| e.to_string())?;
-        let free = || TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let (http1, http2) = (free().map_err(|e| e.to_string())?, free().map_err(|e| e.to_string())?);
         let http2 = if kind == Kind::Gateway { http1 } else { http2 };
         let text = match kind {

@@ -1,11 +1,12 @@
 //! Pebble, and the DNS in which it finds every name on loopback.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::{Certificate, Client};
 use stack::keys::{Authority, ExtendedKeyUsagePurpose};
+use stack::ports::free;
 use tempfile::TempDir;
 use tokio::net::UdpSocket;
 
@@ -48,8 +49,8 @@ impl Ca {
         write("key.pem", &key);
         let mut ca = Self {
             child: None,
-            listen: free(),
-            management: free(),
+            listen: free().unwrap(),
+            management: free().unwrap(),
             wanted,
             dns: address,
             folder,
@@ -135,11 +136,6 @@ impl Drop for Ca {
     fn drop(&mut self) {
         self.down();
     }
-}
-
-/// A port of loopback that was free a moment ago.
-pub(crate) fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Answers DNS (RFC 1035 section 4): every name has the address 127.0.0.1 and nothing else.

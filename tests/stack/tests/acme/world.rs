@@ -11,11 +11,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use stack::gateway::{self, Gateway};
 use stack::keys::{Authority, ExtendedKeyUsagePurpose};
+use stack::ports::free;
 use stack::toolchain::Toolchain;
 use tempfile::TempDir;
 
 use crate::app::App;
-use crate::ca::{Ca, Wanted, free};
+use crate::ca::{Ca, Wanted};
 
 /// How long anything may take that is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,7 +76,7 @@ impl World {
 
     /// The gateway does not run yet.
     pub(crate) async fn still(plan: Plan) -> Self {
-        let (https, http, dead) = (free(), free(), free());
+        let (https, http, dead) = (free().unwrap(), free().unwrap(), free().unwrap());
         let wanted = Wanted {
             tls: if plan.tls { https.port() } else { dead.port() },
             http: if plan.http { http.port() } else { dead.port() },
@@ -119,7 +120,7 @@ impl World {
     /// A second gateway on the same storage, with listeners of its own.
     pub(crate) fn another(&self) -> (Gateway, SocketAddr) {
         let text = std::fs::read_to_string(self.configuration()).unwrap();
-        let (https, http) = (free(), free());
+        let (https, http) = (free().unwrap(), free().unwrap());
         let text = text.replace(&self.https.to_string(), &https.to_string());
         let text = text.replace(&self.http.to_string(), &http.to_string());
         let path = self.folder.path().join("another.toml");

@@ -46,6 +46,20 @@ async fn metrics_until(site: &Site, within: Duration, is: impl Fn(&str) -> bool)
     }
 }
 
+/// `origin cost`, at the gateway.
+fn cost(site: &Site) -> String {
+    let binary = gateway::build(&Toolchain::workspace(), &|line| println!("{line}")).expect("it is built");
+    // What it was started with lets the system choose its ports.
+    let text = std::fs::read_to_string(site.stack.folder().join("origin.toml")).expect("read");
+    let admin = site.stack.gateway.admin().expect("a private listener").trim_start_matches("http://");
+    let file = site.stack.folder().join("asked.toml");
+    let text = text.replacen("\nlisten = \"127.0.0.1:0\"", &format!("\nlisten = \"{admin}\""), 1);
+    std::fs::write(&file, text).expect("written");
+    let output = std::process::Command::new(binary).arg("cost").arg("--config").arg(file).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 fn said(answer: &Answer) -> &str {
     std::str::from_utf8(answer.all("cache-status").last().unwrap_or_default()).expect("ASCII")
 }
@@ -101,6 +115,13 @@ async fn what_it_counts_comes_by_itself_and_once(_: &Site) {
         assert_eq!(value(&metrics, series), Some(expected), "{series}\n{metrics}");
     }
     assert_eq!(sum(&metrics, "origin_edge_requests_total"), asked, "each once");
+    let bill = cost(&site);
+    for line in [
+        format!("  {asked} of 100000 requests today (0.0 %), as far as this gateway has been told\n"),
+        format!("  {hits} of {asked} requests to the Worker were answered from its cache: "),
+    ] {
+        assert!(bill.contains(&line), "{line}\n{bill}");
+    }
     // Nor does the next batch bring them again.
     site.fetch("/.env").await;
     let there = |metrics: &str| sum(metrics, "origin_edge_requests_total") > asked;

@@ -150,8 +150,8 @@ async fn without_the_gateway_what_is_known_holds(_: &Site) {
             assert_eq!((answer.status, answer.text()), (200, first.as_str()), "{}", answer.head());
             assert!(said(&answer).ends_with("; detail=purge-unknown"), "{}", answer.head());
             println!("{signal:?}: after {:?}", began.elapsed());
-            // A quarter of a second, and this machine's own time.
-            assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
+            // A quarter of a second, and what a busy machine may add.
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         }
     }
     site.stack.stop().await;

@@ -37,7 +37,7 @@ const APP: &str = "10.0.0.9";
 const CLIENTS: [&str; 2] = ["203.0.113.7", "203.0.113.8"];
 const TOKEN: &str = "0123456789abcdef0123456789abcdef0123";
 /// How long what one gateway is told may take to hold at the other.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(5);
 
 /// The site, on two servers.
 struct Site {

@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -11,6 +10,7 @@ use std::{
 };
 
 use deploy::{Machine, Needed, deploy, have, is_root};
+use stack::ports;
 
 const NEEDED: [Needed; 7] = [
     Needed { program: "/usr/share/postgresql-common/pg_wrapper", package: "postgresql" },
@@ -38,7 +38,7 @@ impl Site {
         have(&NEEDED);
         let folder = tempfile::Builder::new().prefix("backups-").tempdir_in("/tmp").unwrap();
         open(folder.path());
-        let (ssh, database) = (free_port(), free_port());
+        let (ssh, database) = (ports::free().unwrap().port(), ports::free().unwrap().port());
         let bin = newest_postgresql();
         let vps = machine(&folder.path().join("vps"), "vps", &bin)
             .with("PGHOST", folder.path().join("vps/run").display().to_string())
@@ -209,10 +209,6 @@ fn start_sshd(vps: &Machine, offsite: &Machine, port: u16) -> Child {
 fn open(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// The folder of the newest PostgreSQL's programs.

@@ -1,7 +1,7 @@
 //! A Worker in `workerd serve`: the runtime alone, without miniflare's simulators beside the Worker in the same process.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ impl Served {
                 listed += &format!("(name = \"{name}\", {kind} = embed \"{file}\"), ");
             }
         }
-        let address = free_port().map_err(|e| said("a port for workerd", e))?;
+        let address = stack::ports::free().map_err(|e| said("a port for workerd", e))?;
         let config = format!(
             r#"using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -112,8 +112,4 @@ fn program(toolchain: &Toolchain) -> Result<PathBuf, String> {
         .into_iter()
         .find(|program| program.exists())
         .ok_or_else(|| format!("no workerd below {}; remove node_modules/ and start again", packages.display()))
-}
-
-fn free_port() -> std::io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }

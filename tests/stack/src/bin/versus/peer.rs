@@ -157,12 +157,9 @@ impl Peer {
 
 /// Addresses on loopback that are free now.
 pub(crate) fn free_addresses<const N: usize>() -> io::Result<[SocketAddr; N]> {
-    let mut held = Vec::new();
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
     for address in &mut addresses {
-        let listener = std::net::TcpListener::bind(*address)?;
-        *address = listener.local_addr()?;
-        held.push(listener);
+        *address = stack::ports::free()?;
     }
     Ok(addresses)
 }

@@ -1,172 +1,18 @@
-//! What the site costs in a month, line by line, from a file of prices and from what gateway and edge have counted. Pure: who calls has read both,
-//! and says what time it is.
-//!
-//! What nobody has told is said to be so, and a price that was read long ago is marked: a sum that leaves something out says what.
+//! The bill: what nobody has told is said to be so, and a price that was read long ago is marked; a sum that leaves something out says what.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use serde::Deserialize;
-use time::macros::format_description;
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 
+use super::prices::{DAYS, Day, HOURS, Prices, beyond};
 use crate::metrics::Sample;
 
 /// Days after which a price is to be looked up again.
 const OLD: i64 = 180;
-/// Hours and days of a month, as vendors reckon: 365 days by 12.
-const HOURS: f64 = 730.0;
-const DAYS: f64 = HOURS / 24.0;
 /// Requests a second of the attack that is reckoned with.
 const ATTACK: f64 = 1_000.0;
 const TB: f64 = 1e12;
-
-/// The file of prices.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Prices {
-    vps: Vps,
-    storage: Storage,
-    workers: Workers,
-    #[serde(default)]
-    usage: Usage,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Vps {
-    what: String,
-    currency: String,
-    month: Option<f64>,
-    included_tb: f64,
-    per_tb: f64,
-    as_of: Day,
-    source: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Storage {
-    what: String,
-    currency: String,
-    month: f64,
-    included_tb: f64,
-    per_tb_hour: f64,
-    traffic_included_tb: f64,
-    traffic_per_tb: f64,
-    as_of: Day,
-    source: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Workers {
-    what: String,
-    currency: String,
-    free_a_day: f64,
-    paid_month: f64,
-    paid_included_millions: f64,
-    paid_per_million: f64,
-    as_of: Day,
-    source: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Usage {
-    stored_tb: Option<f64>,
-    storage_traffic_tb: Option<f64>,
-}
-
-/// A day, as in `2026-11-28`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Day(Date);
-
-impl TryFrom<String> for Day {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let form = format_description!("[year]-[month]-[day]");
-        Date::parse(&text, form).map(Self).map_err(|_| format!("`{text}` is no day: write it as in \"2026-11-28\""))
-    }
-}
-
-impl Prices {
-    /// From the file's text.
-    ///
-    /// # Errors
-    /// Which key is wrong, and what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let document = toml::Deserializer::parse(text).map_err(|e| e.to_string())?;
-        let prices: Self = serde_path_to_error::deserialize(document)
-            .map_err(|e| format!("{}: {}", e.path(), e.inner().message().trim_end()))?;
-        let (vps, storage, workers, usage) = (&prices.vps, &prices.storage, &prices.workers, &prices.usage);
-        for (key, value) in [
-            ("vps.month", vps.month.unwrap_or_default()),
-            ("vps.included_tb", vps.included_tb),
-            ("vps.per_tb", vps.per_tb),
-            ("storage.month", storage.month),
-            ("storage.included_tb", storage.included_tb),
-            ("storage.per_tb_hour", storage.per_tb_hour),
-            ("storage.traffic_included_tb", storage.traffic_included_tb),
-            ("storage.traffic_per_tb", storage.traffic_per_tb),
-            ("workers.free_a_day", workers.free_a_day),
-            ("workers.paid_month", workers.paid_month),
-            ("workers.paid_included_millions", workers.paid_included_millions),
-            ("workers.paid_per_million", workers.paid_per_million),
-            ("usage.stored_tb", usage.stored_tb.unwrap_or_default()),
-            ("usage.storage_traffic_tb", usage.storage_traffic_tb.unwrap_or_default()),
-        ] {
-            if !(0.0..1e9).contains(&value) {
-                return Err(format!("{key}: {value} is out of range: write 0 or more"));
-            }
-        }
-        Ok(prices)
-    }
-}
-
-/// A month that nobody has counted, but supposes.
-#[derive(Clone, Copy, Debug)]
-pub struct Supposed {
-    /// Requests that start the Worker, in a day.
-    pub worker_a_day: f64,
-    /// TB that the gateway sends.
-    pub gateway_tb: f64,
-}
-
-impl Prices {
-    /// What such a month costs, by currency: with the Worker on the paid plan where the free one does not do, without what is stored in buckets
-    /// and read from them, and without a server's flat price where the file does not say it.
-    #[must_use]
-    pub fn month(&self, supposed: &Supposed) -> BTreeMap<&str, f64> {
-        let Self { vps, storage, workers, .. } = self;
-        let free = supposed.worker_a_day <= workers.free_a_day;
-        let mut sums = BTreeMap::new();
-        for (currency, amount) in [
-            (&vps.currency, vps.month.unwrap_or_default()),
-            (&vps.currency, beyond(supposed.gateway_tb, vps.included_tb, vps.per_tb)),
-            (&storage.currency, storage.month),
-            (&workers.currency, if free { 0.0 } else { workers.paid(supposed.worker_a_day * DAYS) }),
-        ] {
-            *sums.entry(currency.as_str()).or_insert(0.0) += amount;
-        }
-        sums
-    }
-
-    /// Requests a day that start the Worker for nothing.
-    #[must_use]
-    pub const fn free_a_day(&self) -> f64 {
-        self.workers.free_a_day
-    }
-}
-
-impl Workers {
-    /// What so many requests in a month cost on the paid plan.
-    fn paid(&self, requests: f64) -> f64 {
-        self.paid_month + beyond(requests / 1e6, self.paid_included_millions, self.paid_per_million)
-    }
-}
 
 /// The bill, in lines of text.
 #[must_use]
@@ -187,11 +33,6 @@ struct Bill<'a> {
     counts: &'a Sample,
     now: OffsetDateTime,
     text: String,
-}
-
-/// What is beyond what is included.
-fn beyond(used: f64, included: f64, price: f64) -> f64 {
-    (used - included).max(0.0) * price
 }
 
 impl Bill<'_> {
@@ -409,10 +250,10 @@ fn told(value: Option<f64>, key: &str, how: impl FnOnce(f64) -> String) -> Strin
 
 #[cfg(test)]
 mod tests {
-    use super::{Prices, Sample, Supposed, bill};
+    use super::{Prices, Sample, bill};
     use time::macros::datetime;
 
-    const SHIPPED: &str = include_str!("../../deploy/prices.toml");
+    const SHIPPED: &str = include_str!("../../../deploy/prices.toml");
 
     /// A gateway that has run for two days and sent 0.1 TB, and a Worker with 30,000 requests until 06:00.
     const METRICS: &str = "# HELP origin_requests Requests\n\
@@ -491,29 +332,6 @@ mod tests {
             "300 of 1000 requests to the gateway were answered from its cache",
         ] {
             assert!(said.contains(line), "{line}\n{said}");
-        }
-    }
-
-    #[test]
-    fn a_month_that_is_supposed_is_reckoned_by_the_same_prices() {
-        let prices = Prices::parse(SHIPPED).expect("good");
-        let month = |worker_a_day, gateway_tb| prices.month(&Supposed { worker_a_day, gateway_tb });
-        assert_eq!(month(100_000.0, 1.0), [("EUR", 5.0), ("USD", 0.0)].into());
-        // 30.42 millions, of which 10 are included.
-        let many = month(1e6, 3.0);
-        assert!((many["EUR"] - 7.0).abs() < 0.001 && (many["USD"] - 11.125).abs() < 0.001, "{many:?}");
-    }
-
-    #[test]
-    fn a_wrong_file_is_told_where() {
-        for (from, to, told) in [
-            ("month = 5.00", "month = \"five\"", "storage.month"),
-            ("month = 5.00", "month = -5.0", "storage.month: -5 is out of range"),
-            ("2024-10-31", "31.10.2024", "`31.10.2024` is no day: write it as in"),
-            ("per_tb_hour", "per_hour", "per_hour"),
-        ] {
-            let error = Prices::parse(&SHIPPED.replacen(from, to, 1)).expect_err(to);
-            assert!(error.contains(told), "{error}");
         }
     }
 }
