@@ -44,7 +44,7 @@ pub(crate) fn start(
         });
         let identity = identity.cloned();
         let run = move || {
-            core.gateway.metrics.count_on_this_thread(&core.pool);
+            core.gateway.metrics.count_on_this_thread(&core.pool, runtime.metrics());
             let cut = runtime.block_on(serve(core, identity, own));
             // What was cut off is logged, too.
             drop(runtime);

@@ -17,6 +17,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use tokio::runtime::RuntimeMetrics;
+
 use crate::upstream::{App, Pool};
 
 use conventions::Known;
@@ -32,7 +34,7 @@ pub struct Metrics {
     known: Arc<[Known]>,
     /// Apps, upstreams of all apps.
     sizes: [usize; 2],
-    cores: Mutex<Vec<(Arc<Counts>, Pool)>>,
+    cores: Mutex<Vec<(Arc<Counts>, Pool, RuntimeMetrics)>>,
     certificates: Mutex<Vec<Certificate>>,
     started: SystemTime,
     /// What the Worker has counted.
@@ -64,11 +66,11 @@ impl Metrics {
         }
     }
 
-    /// Has this thread count as a core of its own, for as long as it runs.
-    pub(crate) fn count_on_this_thread(&self, pool: &Pool) {
+    /// Has this thread count as a core of its own, for as long as it and its runtime run.
+    pub(crate) fn count_on_this_thread(&self, pool: &Pool, runtime: RuntimeMetrics) {
         let [apps, upstreams] = self.sizes;
         let own = Arc::new(Counts::new(Arc::clone(&self.known), apps, upstreams));
-        lock(&self.cores).push((Arc::clone(&own), pool.clone()));
+        lock(&self.cores).push((Arc::clone(&own), pool.clone(), runtime));
         counts::count_in(own);
     }
 

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug, Default)]
 pub struct Sample(HashMap<String, Series>);
 
+/// How the names of what only grows end.
+const COUNTERS: [&str; 3] = ["_total", "_sum", "_count"];
+
 #[derive(Debug)]
 struct Series {
     name: String,
@@ -74,6 +77,14 @@ impl<'a> Change<'a> {
     #[must_use]
     pub fn new(before: &'a Sample, now: &'a Sample, seconds: f64) -> Self {
         Self { before, now, seconds: seconds.max(0.001) }
+    }
+
+    /// The counters that have grown, each series as it is written, and by how much; buckets are left out.
+    #[must_use]
+    pub fn grown(&self) -> BTreeMap<String, f64> {
+        let counters = self.now.0.iter().filter(|(_, series)| COUNTERS.iter().any(|end| series.name.ends_with(end)));
+        let grown = counters.map(|(key, series)| (key.clone(), self.growth(key, series)));
+        grown.filter(|(_, by)| *by > 0.0).collect()
     }
 
     /// The values of a family as they stand, by some of its labels; a label that a series lacks is empty.
@@ -190,6 +201,9 @@ mod tests {
         assert_eq!(change.rates("a_total", ["y", "z"]).into_keys().collect::<Vec<_>>(), [["p", ""], ["q", ""]]);
         assert!((change.rate("a_total") - 3.5).abs() < 1e-9 && (change.value("b") - 3.0).abs() < 1e-9);
         assert!(change.stands("c", ["x"]).is_empty());
+        let grown: Vec<_> = change.grown().into_iter().collect();
+        let key = |x, y| format!("a_total{{x=\"{x}\",y=\"{y}\"}}");
+        assert_eq!(grown, [(key(1, "p"), 4.0), (key(1, "q"), 2.0), (key(2, "p"), 1.0)], "gauges come and go");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
 use prometheus_client::registry::Registry;
+use tokio::runtime::{Handle, RuntimeMetrics};
 
 use super::counts::{Counts, Event};
 use super::families::{Families, Labels};
@@ -79,28 +80,29 @@ impl Collector for Scrape {
         connections(&mut out, &self.0, &cores)?;
         apps::write(&mut out, &self.0, &cores)?;
         isolates::write(&mut out, &self.0)?;
-        gateway(&mut out, &self.0)
+        gateway(&mut out, &self.0)?;
+        process(&mut out, &self.0, &cores)
     }
 }
 
 /// All cores.
-struct Cores(Vec<(Arc<Counts>, Pool)>);
+struct Cores(Vec<(Arc<Counts>, Pool, RuntimeMetrics)>);
 
 impl Cores {
     fn sum(&self, of: impl Fn(&Counts) -> &Tally) -> u64 {
-        self.0.iter().map(|(counts, _)| of(counts).get()).sum()
+        self.0.iter().map(|(counts, ..)| of(counts).get()).sum()
     }
 
     fn times(&self, of: impl Fn(&Counts) -> &Times) -> Sum {
         let mut sum = Sum::default();
-        self.0.iter().for_each(|(counts, _)| sum.add(of(counts)));
+        self.0.iter().for_each(|(counts, ..)| sum.add(of(counts)));
         sum
     }
 
     /// The events of a kind, by reason.
     fn events(&self, event: Event) -> Vec<(&'static str, u64)> {
         let mut sums: Vec<(&'static str, u64)> = Vec::new();
-        let all = self.0.iter().flat_map(|(counts, _)| counts.events());
+        let all = self.0.iter().flat_map(|(counts, ..)| counts.events());
         for (_, reason, count) in all.filter(|(kind, ..)| *kind == event) {
             match sums.iter_mut().find(|(known, _)| *known == reason) {
                 Some((_, sum)) => *sum += count,
@@ -116,7 +118,7 @@ impl Cores {
     /// What the filter's rules did, by rule and action.
     fn filtered(&self) -> BTreeMap<(Box<str>, &'static str), u64> {
         let mut sums = BTreeMap::new();
-        for (rule, action, count) in self.0.iter().flat_map(|(counts, _)| counts.all_filtered()) {
+        for (rule, action, count) in self.0.iter().flat_map(|(counts, ..)| counts.all_filtered()) {
             *sums.entry((rule, action)).or_default() += count;
         }
         sums
@@ -181,14 +183,22 @@ fn gateway(out: &mut Families<'_>, gateway: &Gateway) -> fmt::Result {
     let started = seconds(gateway.metrics.started);
     let help = "When the configuration was taken into use";
     out.gauges("origin_config_load_timestamp_seconds", help, [(none(), started)])?;
-    out.info("origin_build", "This program", &vec![("version", env!("CARGO_PKG_VERSION"))])?;
+    out.info("origin_build", "This program", &vec![("version", env!("CARGO_PKG_VERSION"))])
+}
 
+fn process(out: &mut Families<'_>, gateway: &Gateway, cores: &Cores) -> fmt::Result {
+    // Who scrapes is on the runtime of everything else.
+    let control = Handle::try_current().ok().map(|control| control.metrics());
+    let runtimes = cores.0.iter().map(|(_, _, runtime)| runtime).chain(&control);
+    let tasks = runtimes.map(RuntimeMetrics::num_alive_tasks).sum::<usize>();
+    out.gauges("origin_tasks", "Tasks that have not ended", [(none(), tasks)])?;
     let process = Process::look();
     let resident = process.resident_bytes.map(|bytes| (none(), bytes));
     out.gauges("process_resident_memory_bytes", "Resident memory", resident)?;
     out.counters("process_cpu_seconds", "User and system time", [(none(), process.cpu_seconds)])?;
     out.gauges("process_open_fds", "Open file descriptors", process.open_fds.map(|fds| (none(), fds)))?;
     out.gauges("process_max_fds", "The most of them", process.max_fds.map(|fds| (none(), fds)))?;
+    let started = seconds(gateway.metrics.started);
     out.gauges("process_start_time_seconds", "When it started, since the epoch", [(none(), started)])
 }
 

@@ -101,6 +101,17 @@ async fn what_a_client_chooses_is_no_label() {
     assert!(more < 60, "{more} more lines\n{metrics}");
 }
 
+#[tokio::test]
+async fn tasks_come_and_go_with_what_they_are_for() {
+    let gateway = Gateway::before("\"127.0.0.1:1\"", ADMIN);
+    let tasks = |metrics: &str| value(metrics, "origin_tasks").expect("a gauge");
+    let before = tasks(&gateway.ask_admin("GET", "/metrics").await);
+    let connected = futures_util::future::join_all((0..20).map(|_| gateway.connect())).await;
+    metrics_until(&gateway, |metrics| tasks(metrics) >= before + 20.0).await;
+    drop(connected);
+    metrics_until(&gateway, |metrics| tasks(metrics) < before + 10.0).await;
+}
+
 /// Runbook, alerts and dashboard may name only what there is.
 #[tokio::test]
 async fn every_metric_that_is_written_of_is_there() {

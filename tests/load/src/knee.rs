@@ -14,7 +14,7 @@ use crate::outcome::{Judged, Round, Second, count};
 use crate::run::{OnSecond, Setting};
 use crate::scenario::{Phase, Scenario};
 use crate::target::Target;
-use crate::watch::{GENERATOR, Usage, sum};
+use crate::watch::{GENERATOR, Usage};
 
 /// Of a thread, or of all cores: from here on it is taken to be busy all the time.
 const BUSY: f64 = 0.9;
@@ -156,6 +156,7 @@ impl Search {
             hand: &hand,
             stop: ground.stop,
             on_second: ground.on_second,
+            counts_tasks: false,
         };
         let (round, _) = setting.round().await?;
         let verdict = judge(&scenario, std::slice::from_ref(&round));
@@ -197,14 +198,9 @@ fn saturated(round: &Round, warming: Duration, target: &Target) -> Vec<String> {
     let mut found = Vec::new();
     let means = means(round, warming);
     let seconds = measured(round, warming);
-    let counted = |name: &str| sum(&round.counters, name);
+    let counted = |name: &str| counters(round, name).map(|(_, by)| by).sum::<f64>();
     let labels = |name: &str| {
-        let of = round.counters.iter().filter(|(series, _)| series.split('{').next() == Some(name));
-        of.map(|(series, by)| {
-            format!("{by:.0} {}", series.split_once('{').map_or("", |(_, l)| l.trim_end_matches('}')))
-        })
-        .collect::<Vec<_>>()
-        .join(", ")
+        counters(round, name).map(|(labels, by)| format!("{by:.0} {labels}")).collect::<Vec<_>>().join(", ")
     };
     let errors = |kind: &str| round.routes.iter().filter_map(|route| route.errors.get(kind)).sum::<u64>();
     if counted("origin_rate_limited_total") > 0.0 {
@@ -268,6 +264,14 @@ fn saturated(round: &Round, warming: Duration, target: &Target) -> Vec<String> {
         ));
     }
     found
+}
+
+/// The series of a counter: labels, and by how much it grew.
+fn counters<'a>(round: &'a Round, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+    round.counters.iter().filter_map(move |(series, by)| {
+        let (family, labels) = series.split_once('{').unwrap_or((series, ""));
+        (family == name).then_some((labels.trim_end_matches('}'), *by))
+    })
 }
 
 fn descriptors_allowed(pid: u32) -> Option<f64> {

@@ -76,7 +76,7 @@ enum What {
         #[arg(long, default_value_t = 0.05)]
         within: f64,
     },
-    /// Hold a rate for long, and look for growth of memory, descriptors and threads
+    /// Hold a rate for long, and look for growth of memory, descriptors, threads and tasks
     Soak {
         #[command(flatten)]
         whom: Whom,

@@ -155,6 +155,12 @@ pub struct Second {
     pub streams: usize,
     /// Visitors here at its end.
     pub visitors: usize,
+    /// Connections of visitors that are open at its end.
+    #[serde(default)]
+    pub connections: usize,
+    /// Tasks of the gateway that have not ended, in a soak, where its metrics can be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<f64>,
     /// Share of the machine's CPU that was busy.
     pub machine_busy: f64,
     /// The processes that were watched.

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use origin::metrics::{Change, Sample};
 use tokio::runtime::Handle;
 
 use crate::asker::Asker;
@@ -19,7 +20,7 @@ use crate::schedule::Schedule;
 use crate::sign_in::sign_in;
 use crate::target::Target;
 use crate::visitors::Visitors;
-use crate::watch::{self, Metrics, Watch};
+use crate::watch::{self, Watch};
 use crate::way::Way;
 
 /// Takes each second as it ends.
@@ -34,6 +35,8 @@ pub(crate) struct Setting<'a> {
     /// Set from outside to end early.
     pub(crate) stop: &'a Arc<AtomicBool>,
     pub(crate) on_second: OnSecond<'a>,
+    /// Whether the gateway is asked for its tasks each second, which costs it some CPU.
+    pub(crate) counts_tasks: bool,
 }
 
 /// Counts that the dealer leaves.
@@ -86,16 +89,21 @@ impl Setting<'_> {
         asker.over.cancel();
         let after = self.metrics().await?;
         let connections = way.opened.opened.load(Ordering::Relaxed) - opened_before;
-        let round = self.outcome(&asker, &mut samples, connections, &grown(&before, &after));
+        let counters = Change::new(&before, &after, began.elapsed().as_secs_f64()).grown();
+        let round = self.outcome(&asker, &mut samples, connections, counters);
         let notes = notes(&round, &dealt, &way);
         Ok((round, notes))
     }
 
-    async fn metrics(&self) -> Result<Metrics, String> {
+    async fn metrics(&self) -> Result<Sample, String> {
         match &self.target.admin {
             Some(admin) => watch::metrics(admin).await,
-            None => Ok(Metrics::new()),
+            None => Ok(Sample::default()),
         }
+    }
+
+    async fn tasks(&self) -> Option<f64> {
+        self.metrics().await.ok()?.sum("origin_tasks", &[])
     }
 
     /// Looks once a second until the dealer is done.
@@ -119,8 +127,10 @@ impl Setting<'_> {
                 in_flight: asker.in_flight.load(Ordering::Relaxed),
                 streams: asker.streams.load(Ordering::Relaxed),
                 visitors: dealt.visitors.load(Ordering::Relaxed),
+                connections: asker.way.opened.open.load(Ordering::Relaxed),
                 machine_busy,
                 processes,
+                tasks: if self.counts_tasks { self.tasks().await } else { None },
                 ..Second::default()
             };
             fill(&mut second, asker);
@@ -160,7 +170,13 @@ impl Setting<'_> {
         futures_util::future::join_all(each).await.into_iter().collect()
     }
 
-    fn outcome(&self, asker: &Asker, samples: &mut [Second], connections: u64, counters: &Metrics) -> Round {
+    fn outcome(
+        &self,
+        asker: &Asker,
+        samples: &mut [Second],
+        connections: u64,
+        counters: BTreeMap<String, f64>,
+    ) -> Round {
         samples.iter_mut().for_each(|second| fill(second, asker));
         let recorder = asker.recorder.lock().unwrap_or_else(PoisonError::into_inner);
         let names = self.scenario.routes();
@@ -192,7 +208,7 @@ impl Setting<'_> {
             seconds: samples.to_vec(),
             generator_late: Times::of(&recorder.late),
             connections,
-            counters: counters.clone(),
+            counters,
         }
     }
 }
@@ -265,19 +281,6 @@ fn sleep_until(when: Instant, stop: &AtomicBool) -> bool {
             Some(left) => thread::sleep(left.min(Duration::from_millis(100))),
         }
     }
-}
-
-/// Counters that grew; gauges come and go, and say nothing here.
-fn grown(before: &Metrics, after: &Metrics) -> Metrics {
-    let is_counter = |name: &str| {
-        let name = name.split('{').next().unwrap_or_default();
-        ["_total", "_sum", "_count"].iter().any(|end| name.ends_with(end))
-    };
-    let grew = after
-        .iter()
-        .filter(|(name, _)| is_counter(name))
-        .map(|(name, value)| (name.clone(), value - before.get(name).copied().unwrap_or(0.0)));
-    grew.filter(|(_, by)| *by > 0.0).collect::<BTreeMap<_, _>>()
 }
 
 /// Behind by so much, the generator is part of what was measured.

@@ -45,7 +45,7 @@ impl Session {
         let mut outcome = self.outcome("run");
         let hand = Hand::find(&self.scenario, &self.target, self.stack.as_ref())?;
         for _ in 0..rounds {
-            let (round, notes) = self.round(&self.scenario, &hand, on_second).await?;
+            let (round, notes) = self.round(&self.scenario, &hand, on_second, false).await?;
             outcome.rounds.push(round);
             outcome.notes.extend(notes);
             if is_interrupted(&self.stop) {
@@ -100,7 +100,7 @@ impl Session {
         let mut outcome = self.outcome("soak");
         let hand = Hand::Commands(std::collections::BTreeMap::new());
         let scenario = self.scenario.at_rate("held", rate, lasts);
-        let (round, notes) = self.round(&scenario, &hand, on_second).await?;
+        let (round, notes) = self.round(&scenario, &hand, on_second, true).await?;
         outcome.soak = growth(&round);
         outcome.notes = notes;
         outcome.rounds.push(round);
@@ -121,9 +121,10 @@ impl Session {
         scenario: &Scenario,
         hand: &Hand,
         on_second: OnSecond<'_>,
+        counts_tasks: bool,
     ) -> Result<(Round, Vec<String>), String> {
         let (target, yes, stop) = (&self.target, self.yes.as_slice(), &self.stop);
-        Setting { scenario, target, yes, hand, stop, on_second }.round().await
+        Setting { scenario, target, yes, hand, stop, on_second, counts_tasks }.round().await
     }
 
     fn outcome(&self, command: &str) -> Outcome {

@@ -1,8 +1,8 @@
-//! A soak: a steady rate for long, and whether memory, descriptors or threads of a process grow.
+//! A soak: a steady rate for long, and whether memory, descriptors or threads of a process grow, or the gateway's tasks.
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Round, Second, median};
+use crate::outcome::{Round, Second, count, median};
 use crate::watch::{GENERATOR, Usage};
 
 /// Share of a soak in which caches fill and pools grow, and nothing is concluded.
@@ -13,7 +13,7 @@ const WARMING: f64 = 0.3;
 pub struct Growth {
     /// Whose.
     pub process: String,
-    /// `memory`, `descriptors` or `threads`.
+    /// `memory`, `descriptors`, `threads` or `tasks`.
     pub what: String,
     /// The median of the first third after warming up.
     pub first: f64,
@@ -38,30 +38,48 @@ pub fn growth(round: &Round) -> Vec<Growth> {
     let warm = &all[((all.len() as f64 * WARMING) as usize).min(all.len())..];
     let third = warm.len() / 3;
     let (first, last) = (&warm[..third], &warm[warm.len() - third..]);
-    let names = all.first().into_iter().flat_map(|second| second.processes.keys()).filter(|name| *name != GENERATOR);
-    let of = |name: &str, seconds: &[Second], figure: fn(&Usage) -> f64| {
-        median(seconds.iter().filter_map(|second| second.processes.get(name).map(figure)))
-    };
     let mut found = Vec::new();
-    for name in names {
-        for (what, figure, share, least) in FIGURES {
-            let (first, last) = (of(name, first, *figure), of(name, last, *figure));
-            let allowed = (first * share).max(*least);
-            let (process, what) = (name.clone(), (*what).to_owned());
-            // Without figures nothing was shown.
-            let grows = (last - first).partial_cmp(&allowed).is_none_or(std::cmp::Ordering::is_gt);
-            found.push(Growth { process, what, first, last, allowed, grows });
-        }
+    let medians = |figure: &dyn Fn(&Second) -> Option<f64>| {
+        [first, last].map(|seconds| median(seconds.iter().filter_map(figure)))
+    };
+    // How many visitors have connections is chance, and the server has as many.
+    let [before, after] = medians(&|second| Some(count(second.connections as u64)));
+    let theirs = (after - before).max(0.0);
+    let mut look = |process: &str, figure: &Figure, of: &dyn Fn(&Second) -> Option<f64>| {
+        let [first, last] = medians(of);
+        let allowed = (first * figure.share).max(figure.least) + if figure.with_visitors { theirs } else { 0.0 };
+        // Without figures nothing was shown.
+        let grows = (last - first).partial_cmp(&allowed).is_none_or(std::cmp::Ordering::is_gt);
+        found.push(Growth { process: process.to_owned(), what: figure.what.to_owned(), first, last, allowed, grows });
+    };
+    let names = all.first().into_iter().flat_map(|second| second.processes.keys()).filter(|name| *name != GENERATOR);
+    for (name, (figure, of)) in names.flat_map(|name| FIGURES.iter().map(move |figure| (name, figure))) {
+        look(name, figure, &|second| second.processes.get(name).map(of));
+    }
+    if all.iter().any(|second| second.tasks.is_some()) {
+        look("gateway", &TASKS, &|second| second.tasks);
     }
     found
 }
 
-/// A figure, by which share it may grow, and by how much at least.
-type Figure = (&'static str, fn(&Usage) -> f64, f64, f64);
+/// A figure, by which share it may grow, by how much at least, and whether by as many as there are more connections of visitors.
+struct Figure {
+    what: &'static str,
+    share: f64,
+    least: f64,
+    with_visitors: bool,
+}
+
+const TASKS: Figure = Figure { what: "tasks", share: 0.05, least: 20.0, with_visitors: true };
+/// Where it stands.
+type Of = fn(&Usage) -> f64;
 
 #[expect(clippy::cast_precision_loss, reason = "bytes and counts stay below 2^53")]
-const FIGURES: &[Figure] = &[
-    ("memory", |usage| usage.memory_bytes as f64, 0.05, 4_194_304.0),
-    ("descriptors", |usage| usage.descriptors as f64, 0.05, 20.0),
-    ("threads", |usage| usage.threads as f64, 0.0, 2.0),
+const FIGURES: &[(Figure, Of)] = &[
+    (Figure { what: "memory", share: 0.05, least: 4_194_304.0, with_visitors: false }, |usage| {
+        usage.memory_bytes as f64
+    }),
+    (Figure { what: "descriptors", ..TASKS }, |usage| usage.descriptors as f64),
+    // Those that wait for files come as they are needed, and go after 10 s.
+    (Figure { what: "threads", share: 0.0, least: 8.0, with_visitors: false }, |usage| usage.threads as f64),
 ];

@@ -8,6 +8,7 @@ use http::Request;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use origin::metrics::Sample;
 use serde::{Deserialize, Serialize};
 
 use crate::process;
@@ -120,23 +121,18 @@ fn machine() -> (f64, f64) {
     (all - idle, all)
 }
 
-/// The gateway's metrics, each series by its name with labels.
-pub type Metrics = BTreeMap<String, f64>;
-
-/// Reads them.
+/// Reads the gateway's metrics.
 ///
 /// # Errors
 /// The private listener does not answer.
-pub(crate) async fn metrics(admin: &str) -> Result<Metrics, String> {
+pub(crate) async fn metrics(admin: &str) -> Result<Sample, String> {
     let uri = format!("{}/metrics", admin.trim_end_matches('/'));
     let request = Request::get(&uri).body(Full::<Bytes>::default()).map_err(|e| format!("{uri}: {e}"))?;
     let (status, _, body) = plain(request).await?;
     if status != 200 {
         return Err(format!("{uri}: status {status}"));
     }
-    let text = String::from_utf8_lossy(&body);
-    let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
-    Ok(series.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+    Ok(Sample::parse(&String::from_utf8_lossy(&body)))
 }
 
 /// Asks something that is not loaded: a private listener, an app.
@@ -152,11 +148,4 @@ pub(crate) async fn plain(request: Request<Full<Bytes>>) -> Result<(u16, http::H
     };
     let within = std::time::Duration::from_secs(5);
     tokio::time::timeout(within, one).await.unwrap_or_else(|_| Err(format!("{uri}: no answer within 5 s")))
-}
-
-/// The sum of all series of a metric, whatever their labels.
-#[must_use]
-pub fn sum(metrics: &Metrics, name: &str) -> f64 {
-    let of = |series: &str| series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
-    metrics.iter().filter(|(series, _)| of(series)).map(|(_, value)| value).sum()
 }

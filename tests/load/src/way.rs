@@ -1,12 +1,13 @@
 //! The way to the server: connections as browsers have them (six, or one with HTTP/2, for each visitor) or as Cloudflare's edge does (few, for
 //! everyone), and the edge's signature.
 
+mod counted;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 
 use crate::target::{Edge, Target, is_loopback};
+use counted::{Counted, Opened};
 
 /// Connections of one browser to one host (HTTP/1.1).
 const OF_A_BROWSER: usize = 6;
@@ -66,13 +68,6 @@ pub(crate) struct Line {
     free: Option<Arc<Semaphore>>,
     /// The visitor's address, as the edge tells it.
     client: Ipv4Addr,
-}
-
-/// Counts of connections.
-#[derive(Debug, Default)]
-pub(crate) struct Opened {
-    pub(crate) opened: AtomicU64,
-    pub(crate) failed: AtomicU64,
 }
 
 impl Way {
@@ -254,49 +249,6 @@ impl Service<Name> for Names {
                 Some(address) => Ok(vec![SocketAddr::new(address, 0)].into_iter()),
                 None => Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>().into_iter()),
             }
-        })
-    }
-}
-
-/// Counts what it connects.
-#[derive(Clone)]
-pub(crate) struct Counted<C> {
-    inner: C,
-    /// Where visitors have addresses of their own, which lead nowhere but to this machine: the host that is asked there, and what leads to others,
-    /// as to a bucket that a redirect names.
-    elsewhere: Option<(Arc<str>, C)>,
-    counts: Arc<Opened>,
-}
-
-impl<C> Service<Uri> for Counted<C>
-where
-    C: Service<Uri>,
-    C::Future: Send + 'static,
-    C::Response: 'static,
-    C::Error: 'static,
-{
-    type Response = C::Response;
-    type Error = C::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<C::Response, C::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
-        match (&mut self.elsewhere, self.inner.poll_ready(context)) {
-            (Some((_, elsewhere)), Poll::Ready(Ok(()))) => elsewhere.poll_ready(context),
-            (_, ready) => ready,
-        }
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connector = match &mut self.elsewhere {
-            Some((here, elsewhere)) if is_elsewhere(&uri, here) => elsewhere,
-            _ => &mut self.inner,
-        };
-        let (connecting, counts) = (connector.call(uri), Arc::clone(&self.counts));
-        Box::pin(async move {
-            let connected = connecting.await;
-            let count = if connected.is_ok() { &counts.opened } else { &counts.failed };
-            count.fetch_add(1, Ordering::Relaxed);
-            connected
         })
     }
 }

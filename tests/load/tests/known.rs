@@ -14,7 +14,7 @@ use load::Session;
 use load::outcome::{Outcome, RouteOutcome};
 use load::scenario::{Scenario, Span};
 use load::target::{Edge, Target};
-use server::{Does, Server};
+use server::{Does, Leak, Server};
 
 const TRIES: usize = 8;
 /// What a slow server takes: 1 % of it are 4 ms.
@@ -270,6 +270,30 @@ fn the_knee_is_where_the_server_has_no_more_to_give() {
         assert!(knee.broke_at.is_some_and(|rate| rate > knee.rate && rate <= knee.rate * 1.16), "{:?}", knee.broke_at);
         assert!(knee.broken.iter().any(|judged| judged.what == "p99") && !knee.saturated.is_empty());
         assert_eq!(knee.head_room, Some(knee.rate / 50.0));
+    });
+}
+
+/// The server is in this process, which is watched under another name.
+#[test]
+fn a_soak_finds_what_is_kept_of_each_request() {
+    alone(async {
+        for leak in [Leak::Nothing, Leak::Memory, Leak::Descriptor, Leak::Thread, Leak::Task] {
+            let server = Server::start(Does::Leaks(leak)).await;
+            let processes = [("server".to_owned(), std::process::id())].into();
+            let target = Target { url: server.url(), admin: Some(server.url()), processes, ..Target::default() };
+            let session = session(scenario(A_SECOND, GET, ""), target);
+            let outcome = session.soak(50.0, Duration::from_secs(10), &|_| {}).await.unwrap();
+            let grown: Vec<&str> = outcome.soak.iter().filter(|one| one.grows).map(|one| one.what.as_str()).collect();
+            let expected: &[&str] = match leak {
+                Leak::Nothing => &[],
+                Leak::Memory => &["memory"],
+                Leak::Descriptor => &["descriptors"],
+                Leak::Thread => &["threads"],
+                Leak::Task => &["tasks"],
+            };
+            assert_eq!(grown, expected, "{leak:?}: {:#?}", outcome.soak);
+            assert_eq!(outcome.kept(), leak == Leak::Nothing, "{leak:?}");
+        }
     });
 }
 

@@ -77,8 +77,9 @@ fn upstreams(out: &mut Families<'_>, apps: &[App], cores: &Cores) -> fmt::Result
         (labels, sum(|u| &u.opened).saturating_sub(sum(|u| &u.closed)))
     });
     out.gauges("origin_upstream_connections_open", "Connections to an upstream", open)?;
-    let idle = upstreams()
-        .map(|(app, n, _, labels)| (labels, cores.0.iter().map(|(_, pool)| pool.idle(app.number, n)).sum::<usize>()));
+    let idle = upstreams().map(|(app, n, _, labels)| {
+        (labels, cores.0.iter().map(|(_, pool, _)| pool.idle(app.number, n)).sum::<usize>())
+    });
     out.gauges("origin_upstream_connections_idle", "Connections to an upstream that nobody uses just now", idle)?;
     out.counters("origin_upstream_connections", "Connections opened to an upstream", count(|u| &u.opened))?;
     let failures = upstreams().flat_map(|(.., upstream, labels)| {

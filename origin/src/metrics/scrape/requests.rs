@@ -88,7 +88,7 @@ fn durations(out: &mut Families<'_>, gateway: &Gateway, cores: &Cores) -> fmt::R
             cores
                 .0
                 .iter()
-                .filter_map(|(counts, _)| counts.sites[n].durations.at(place))
+                .filter_map(|(counts, ..)| counts.sites[n].durations.at(place))
                 .for_each(|times| sum.add(times));
             if sum.count() > 0 {
                 let status = labels.map(|labels| labels.status.to_string());

@@ -1,10 +1,13 @@
 //! Servers that do as they are told, and keep a record of what they did.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::fs::File;
+use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -18,6 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 const KEYS: &str = "test-1:c29tZXRoaW5nIHRoYXQgaXMgbG9uZyBlbm91Z2ggZm9yIGEga2V5";
@@ -39,6 +43,39 @@ pub(crate) enum Does {
     HandsOff,
     /// One request at a time, each so long.
     OneAtATime(Duration),
+    /// Answers at once, and keeps something of each request for ever; on `/metrics` it says how many tasks it has.
+    Leaks(Leak),
+}
+
+/// What a server keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leak {
+    Nothing,
+    /// 100 KiB.
+    Memory,
+    Descriptor,
+    Thread,
+    Task,
+}
+
+impl Leak {
+    fn one(self) -> Box<dyn Any + Send> {
+        match self {
+            Self::Nothing => Box::new(()),
+            Self::Memory => Box::new(vec![1u8; 100 << 10]),
+            Self::Descriptor => Box::new(File::open("/dev/null").unwrap()),
+            Self::Thread => {
+                let (ends, end) = mpsc::channel::<()>();
+                std::thread::spawn(move || end.recv());
+                Box::new(ends)
+            }
+            Self::Task => {
+                let mut task = JoinSet::new();
+                task.spawn(pending::<()>());
+                Box::new(task)
+            }
+        }
+    }
 }
 
 /// A server on loopback.
@@ -60,6 +97,7 @@ struct Record {
     moments: Mutex<Vec<(Instant, Instant)>>,
     failures: Mutex<Failures>,
     turn: tokio::sync::Mutex<()>,
+    kept: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 /// What went wrong on purpose.
@@ -284,6 +322,11 @@ async fn answer(
             });
             return Ok(Response::new(StreamBody::new(events).boxed_unsync()));
         }
+        Does::Leaks(_) if request.uri().path() == "/metrics" => {
+            let tasks = Handle::current().metrics().num_alive_tasks();
+            return Ok(whole(&format!("origin_tasks {tasks}\n")));
+        }
+        Does::Leaks(what) => record.kept.lock().unwrap().push(what.one()),
         Does::HandsOff if request.uri().path() == "/download" => {
             let mut answer = whole("");
             *answer.status_mut() = StatusCode::FOUND;
