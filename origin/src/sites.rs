@@ -130,8 +130,12 @@ pub(crate) fn without_port(authority: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::Sites;
-    use crate::config::parse;
+    use std::cmp::Reverse;
+
+    use proptest::prelude::*;
+
+    use super::{Sites, is_below};
+    use crate::config::{HostPattern, parse};
 
     #[test]
     fn exact_then_wildcard_then_any() {
@@ -207,5 +211,46 @@ mod tests {
         }
         assert_eq!(sites.find("a.test"), Some(0), "of a connection, the site without paths decides");
         assert!(sites.have_paths());
+    }
+
+    /// How well a site's host fits, one by one: exact, then the longest wildcard, then `*`.
+    fn fits(pattern: &HostPattern, host: &str) -> Option<(u8, usize)> {
+        match pattern {
+            HostPattern::Exact(name) => (name == host).then_some((2, 0)),
+            HostPattern::Suffix(name) => {
+                (host.len() > name.len() && host.ends_with(name.as_str())).then_some((1, name.len()))
+            }
+            HostPattern::Any => Some((0, 0)),
+        }
+    }
+
+    proptest! {
+        /// The index says what looking at every site says.
+        #[test]
+        fn the_index_chooses_as_looking_at_all_does(
+            chosen in proptest::collection::btree_set(
+                ("(\\*|a\\.t|\\*\\.t|\\*\\.a\\.t|b\\.a\\.t|\\*\\.b\\.a\\.t)", "(|/a|/a/|/a/b|/a/b/|/ab)"), 1..12,
+            ).prop_map(|set| set.into_iter().collect::<Vec<_>>()).prop_shuffle(),
+            host in "(a\\.t|t|b\\.a\\.t|c\\.a\\.t|c\\.b\\.a\\.t|xa\\.t|u)",
+            path in "/(|a|a/|ab|a/b|a/b/c|a/bc|ac)",
+        ) {
+            let mut text = "listen.http = [\"127.0.0.1:0\"]\n".to_owned();
+            for (host, path) in &chosen {
+                let paths = if path.is_empty() { String::new() } else { format!("paths = [{path:?}]\n") };
+                text += &format!("[[site]]\nhosts = [{host:?}]\n{paths}app = \"127.0.0.1:1\"\n");
+            }
+            let config = parse(&text).map_err(|e| TestCaseError::reject(format!("{e:?}")))?;
+            let sites = Sites::new(config.sites);
+            let mut all = Vec::new();
+            for (n, site) in sites.all().iter().enumerate() {
+                let own = site.paths.first().map_or("", |path| path);
+                all.extend(site.hosts.iter().filter_map(|it| fits(it, &host)).map(|fit| (fit, own, n)));
+            }
+            let below = all.iter().filter(|(_, own, _)| is_below(&path, own));
+            let routed = below.max_by_key(|(fit, own, n)| (*fit, own.len(), Reverse(*n)));
+            prop_assert_eq!(sites.route(&host, &path), routed.map(|(_, _, n)| *n));
+            let found = all.iter().max_by_key(|(fit, own, n)| (*fit, Reverse(own.len()), *n));
+            prop_assert_eq!(sites.find(&host), found.map(|(_, _, n)| *n));
+        }
     }
 }
