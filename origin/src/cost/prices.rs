@@ -122,20 +122,25 @@ pub struct Supposed {
     pub worker_a_day: f64,
     /// TB that the gateway sends.
     pub gateway_tb: f64,
+    /// TB that the buckets send.
+    pub buckets_tb: f64,
+    /// Servers, each with its traffic.
+    pub servers: f64,
 }
 
 impl Prices {
-    /// What such a month costs, by currency: with the Worker on the paid plan where the free one does not do, without what is stored in buckets
-    /// and read from them, and without a server's flat price where the file does not say it.
+    /// What such a month costs, by currency: with the Worker on the paid plan where the free one does not do, without what is stored in buckets,
+    /// and without a server's flat price where the file does not say it.
     #[must_use]
     pub fn month(&self, supposed: &Supposed) -> BTreeMap<&str, f64> {
         let Self { vps, storage, workers, .. } = self;
         let free = supposed.worker_a_day <= workers.free_a_day;
         let mut sums = BTreeMap::new();
         for (currency, amount) in [
-            (&vps.currency, vps.month.unwrap_or_default()),
-            (&vps.currency, beyond(supposed.gateway_tb, vps.included_tb, vps.per_tb)),
+            (&vps.currency, vps.month.unwrap_or_default() * supposed.servers),
+            (&vps.currency, beyond(supposed.gateway_tb, vps.included_tb * supposed.servers, vps.per_tb)),
             (&storage.currency, storage.month),
+            (&storage.currency, beyond(supposed.buckets_tb, storage.traffic_included_tb, storage.traffic_per_tb)),
             (&workers.currency, if free { 0.0 } else { workers.paid(supposed.worker_a_day * DAYS) }),
         ] {
             *sums.entry(currency.as_str()).or_insert(0.0) += amount;
@@ -171,8 +176,13 @@ mod tests {
     #[test]
     fn a_month_that_is_supposed_is_reckoned_by_the_same_prices() {
         let prices = Prices::parse(SHIPPED).expect("good");
-        let month = |worker_a_day, gateway_tb| prices.month(&Supposed { worker_a_day, gateway_tb });
+        let supposed = Supposed { worker_a_day: 100_000.0, gateway_tb: 1.0, buckets_tb: 1.0, servers: 1.0 };
+        let month = |worker_a_day, gateway_tb| prices.month(&Supposed { worker_a_day, gateway_tb, ..supposed });
         assert_eq!(month(100_000.0, 1.0), [("EUR", 5.0), ("USD", 0.0)].into());
+        // A second server has its own traffic, the buckets have theirs.
+        let eur = |supposed: Supposed| prices.month(&supposed)["EUR"];
+        assert!((eur(Supposed { gateway_tb: 3.0, servers: 2.0, ..supposed }) - 6.0).abs() < 0.001);
+        assert!((eur(Supposed { buckets_tb: 2.5, ..supposed }) - 6.5).abs() < 0.001);
         // 30.42 millions, of which 10 are included.
         let many = month(1e6, 3.0);
         assert!((many["EUR"] - 7.0).abs() < 0.001 && (many["USD"] - 11.125).abs() < 0.001, "{many:?}");

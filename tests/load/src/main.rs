@@ -216,7 +216,9 @@ async fn act(command: What) -> Result<bool, Failure> {
             return written(load::limits::measure(quick).await, quick, out);
         }
         What::Audience { quick, out } => {
-            return written(load::audience::measure(quick), quick, out);
+            let report = load::audience::measure(quick);
+            report.iter().for_each(|report| println!("{}", load::audience::tables::tables(report).join("\n")));
+            return written(report, quick, out);
         }
         What::Site => {
             let folder = load::local::workspace().join("docs/benchmarks");

@@ -46,18 +46,31 @@ pub struct Counted {
     pub news: f64,
     /// At the app.
     pub app: f64,
-    /// Bytes of bodies that the gateway sends.
-    pub gateway_bytes: f64,
+    /// Bytes of bodies that the gateway sends: of what may be stored, and of what is for one client.
+    pub gateway_bytes: [f64; 2],
+    /// Bytes of bodies that visitors get: of these two, of static files, and from buckets.
+    pub visitor_bytes: [f64; 4],
+    /// Event streams and WebSockets that were opened.
+    pub held: f64,
+    /// The seconds that all of these stayed.
+    pub held_seconds: f64,
 }
 
 impl Counted {
     /// So many times as much.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
-        let Self { all, worker, gateway, news, app, gateway_bytes } = self;
-        let [all, worker, gateway] = [all, worker, gateway].map(|figure| figure * factor);
-        let [news, app, gateway_bytes] = [news, app, gateway_bytes].map(|figure| figure * factor);
-        Self { all, worker, gateway, news, app, gateway_bytes }
+        Self {
+            all: self.all * factor,
+            worker: self.worker * factor,
+            gateway: self.gateway * factor,
+            news: self.news * factor,
+            app: self.app * factor,
+            gateway_bytes: self.gateway_bytes.map(|bytes| bytes * factor),
+            visitor_bytes: self.visitor_bytes.map(|bytes| bytes * factor),
+            held: self.held * factor,
+            held_seconds: self.held_seconds * factor,
+        }
     }
 }
 
@@ -144,7 +157,15 @@ impl Flow {
             gateway: asked + (extra - first_extra) + news + passed,
             news,
             app: app + passed,
-            gateway_bytes: passed.mul_add(mix.passed_bytes, bytes),
+            gateway_bytes: [bytes, passed * mix.passed_bytes],
+            visitor_bytes: [
+                all * mix.stored_bytes(),
+                passed * mix.passed_bytes,
+                all * mix.files * mix.file_bytes,
+                all * mix.bucket_bytes,
+            ],
+            held: all * mix.held,
+            held_seconds: all * mix.held_seconds,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What an audience asks for: the routes of a scenario, with how the app of this project answers them.
 
 use super::wire::Said;
-use crate::scenario::Scenario;
+use crate::local::workspace;
+use crate::outcome::count;
+use crate::scenario::{Choice, Scenario, Step};
 
 /// How the demo app answers a route. `tests/stack` asks the app whether that is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,9 @@ pub const CREATORS: usize = 200;
 /// Works of each.
 pub const WORKS: usize = 5;
 
+/// Bytes of a file that is fetched as a whole, as a release is: a round figure.
+pub const FILE: f64 = 10e6;
+
 /// Something that may be stored, and what share of all requests asks for it.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -96,6 +101,14 @@ pub struct Mix {
     pub stopped: f64,
     /// What is a page view.
     pub views: f64,
+    /// What opens an event stream or a WebSocket.
+    pub held: f64,
+    /// Their share, times the seconds that each stays open.
+    pub held_seconds: f64,
+    /// Bytes of a static file.
+    pub file_bytes: f64,
+    /// Bytes that buckets send, for each request of all.
+    pub bucket_bytes: f64,
 }
 
 impl Mix {
@@ -113,14 +126,22 @@ impl Mix {
                 let known = ROUTES.iter().find(|(route, ..)| **route == *step.route);
                 let (_, kind, view) = known.ok_or_else(|| format!("nothing is known of the route `{}`", step.route))?;
                 mix.views += if *view { share } else { 0.0 };
+                if let Some(lasts) = step.lasts {
+                    mix.held += share;
+                    mix.held_seconds += share * lasts.0.as_secs_f64();
+                }
+                if step.follow {
+                    mix.bucket_bytes += share * followed(step);
+                }
                 match *kind {
-                    Kind::File => mix.files += share,
+                    Kind::File => {
+                        mix.files += share;
+                        mix.file_bytes = file_bytes(scenario)?;
+                    }
                     Kind::Stopped => mix.stopped += share,
                     Kind::Passed(bytes) => {
                         mix.passed += share;
-                        #[expect(clippy::cast_precision_loss, reason = "a few KiB")]
-                        let bytes = bytes as f64;
-                        mix.passed_bytes += share * bytes;
+                        mix.passed_bytes += share * count(bytes);
                     }
                     Kind::Shared { control, etag, vary, bytes } => {
                         let said = Said { control: control.to_owned(), etag: etag.then_some("\"1\""), vary, bytes };
@@ -136,18 +157,55 @@ impl Mix {
         Ok(mix)
     }
 
+    /// Bytes of bodies that are stored once everything has been asked for.
+    #[must_use]
+    pub fn kept(&self) -> f64 {
+        self.items.iter().map(|item| count(item.said.bytes)).sum()
+    }
+
+    /// Bytes of such bodies in an answer to one request of all.
+    #[must_use]
+    pub fn stored_bytes(&self) -> f64 {
+        self.items.iter().map(|item| item.share * count(item.said.bytes)).sum()
+    }
+
     /// The nth of the paths is asked for as often as 1/n.
     fn add(&mut self, paths: &[String], share: f64, htmx: bool, said: &Said) {
-        let weight = |n: usize| 1.0 / crate::outcome::count(n as u64 + 1);
-        let sum: f64 = (0..paths.len()).map(weight).sum();
-        for (n, target) in paths.iter().enumerate() {
-            let share = share * weight(n) / sum;
+        for (part, target) in zipf(paths.len()).zip(paths) {
+            let share = share * part;
             match self.items.iter_mut().find(|item| item.htmx == htmx && item.target == *target) {
                 Some(known) => known.share += share,
                 None => self.items.push(Item { target: target.clone(), htmx, share, said: said.clone() }),
             }
         }
     }
+}
+
+/// The shares of so many, of which the nth is chosen as often as 1/n.
+fn zipf(many: usize) -> impl Iterator<Item = f64> {
+    let weights = (1..=many as u64).map(|n| 1.0 / count(n));
+    let sum: f64 = weights.clone().sum();
+    weights.map(move |weight| weight / sum)
+}
+
+/// Bytes of what a step is sent to.
+fn followed(step: &Step) -> f64 {
+    let range = step.range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    let ends = range.and_then(|(from, to)| Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?)));
+    ends.map_or(FILE, |(from, to)| count(to + 1 - from))
+}
+
+/// Bytes of a static file, as often as each is asked for.
+fn file_bytes(scenario: &Scenario) -> Result<f64, String> {
+    let Some(Choice::Words(names)) = scenario.choose.get("static") else {
+        return Err("choose.static: the names of files are not there".to_owned());
+    };
+    let folder = workspace().join("tests/demo/static");
+    let bytes = |name: &String| {
+        let path = folder.join(name);
+        std::fs::metadata(&path).map(|file| count(file.len())).map_err(|e| format!("{}: {e}", path.display()))
+    };
+    zipf(names.len()).zip(names).map(|(share, name)| Ok(share * bytes(name)?)).sum()
 }
 
 /// Every path that a step's may be.

@@ -5,21 +5,27 @@
 
 pub mod flow;
 pub mod mix;
+pub mod need;
 pub mod place;
 pub mod size;
+pub mod tables;
 pub mod wire;
 
+use crate::outcome::count;
 use crate::report::{Case, Report};
 use crate::scenario::Scenario;
 use flow::{Counted, Flow};
 use mix::Mix;
-use size::Sizes;
+use need::{Ground, Stay};
+use size::{Figure, Kind, Limit, Sizes, busiest};
 
 /// Data centres that visitors come to.
 const EDGES: usize = 30;
 /// Seconds from an edge to the gateway and back.
 const FLIGHT: f64 = 0.1;
 const DAY: f64 = 86_400.0;
+/// The busiest hour has so many times an even one's requests, as `steady-week`'s evening has its morning's.
+const PEAK: f64 = 3.0;
 /// Page views a day.
 const AUDIENCES: &[f64] = &[1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 /// Of larger ones only a part of a day is simulated, in hours, once caches are full.
@@ -28,7 +34,7 @@ const HOURS: f64 = 0.5;
 /// Seconds before, in which caches fill: twice what the longest-lived page may be served.
 const WARM: f64 = 1_320.0;
 /// Clients that a release is for, and the seconds in which all of them ask.
-const CLIENTS: f64 = 100_000.0;
+const CLIENTS: &[f64] = &[1e5, 1e6, 1e7];
 const RELEASE: f64 = 300.0;
 /// Different chances, to see how much it is theirs.
 const SEEDS: &[u64] = &[1, 2, 3];
@@ -41,29 +47,57 @@ pub fn measure(quick: bool) -> Result<Report, String> {
     let command = if quick { "cargo load audience --quick" } else { "cargo load audience" };
     let question = "How many requests a day reach edge, gateway and app for an audience, what does that cost, and when is one gateway not enough?";
     let mut report = Report::new("audience", question, command);
-    let sizes = Sizes::read()?;
+    let (few, seeds) = if quick { (1, &SEEDS[..1]) } else { (usize::MAX, SEEDS) };
+    let mut told = |name: &str, subject: String, unit: &str, less_is_better: bool, samples: Vec<f64>| {
+        report.cases.push(Case { name: name.to_owned(), subject, unit: unit.to_owned(), less_is_better, samples });
+    };
+
     let mix = Mix::of(&Scenario::open("steady-week")?)?;
-    let (audiences, seeds) = if quick { (&AUDIENCES[..2], &SEEDS[..1]) } else { (AUDIENCES, SEEDS) };
+    let sizes = Sizes::read(ground(&mix))?;
     let mut days = Vec::new();
-    for views in audiences {
+    for views in AUDIENCES.iter().take(few.saturating_add(1)) {
         let counted: Vec<Counted> = seeds.iter().map(|seed| day(&mix, *views, *seed)).collect();
         let name = format!("{} page views a day", spelled(*views));
         eprintln!("audience {name}: {:.0} at the gateway, {:.0} at the app", counted[0].gateway, counted[0].app);
-        requests(&mut report, &name, "requests/day", &counted);
-        for (subject, unit, less_is_better, samples) in sizes.of(&counted) {
-            report.cases.push(Case { name: name.clone(), subject, unit: unit.to_owned(), less_is_better, samples });
+        let seconds: Vec<Counted> = counted.iter().map(busiest).collect();
+        for (subject, unit, less_is_better, samples) in requests(&counted, "requests/day")
+            .into_iter()
+            .chain(Sizes::bytes(&counted, "GB/day"))
+            .chain(sizes.takes(&seconds))
+            .chain(sizes.costs(&counted))
+        {
+            told(&name, subject, unit, less_is_better, samples);
         }
         days.push((*views, counted));
     }
-    for (name, views) in sizes.limits(&days) {
-        let (subject, unit) = ("reached at".to_owned(), "page views/day".to_owned());
-        report.cases.push(Case { name, subject, unit, less_is_better: false, samples: vec![views] });
+    for Limit { what, of, stay, at } in sizes.limits(&days) {
+        told(&format!("{what}, {}", stay.as_str()), of.to_owned(), "page views/day", false, vec![at]);
     }
-    let release = Mix::of(&Scenario::open("ota-release")?)?;
-    let counted: Vec<Counted> = seeds.iter().map(|seed| released(&release, *seed)).collect();
-    let name = format!("a release to {} clients, all within {RELEASE} s", spelled(CLIENTS));
-    requests(&mut report, &name, "requests", &counted);
+
+    let mix = Mix::of(&Scenario::open("ota-release")?)?;
+    let sizes = Sizes::read(ground(&mix))?;
+    let mut releases = Vec::new();
+    for clients in CLIENTS.iter().take(few) {
+        let counted: Vec<Counted> = seeds.iter().map(|seed| released(&mix, *clients, *seed)).collect();
+        let name = format!("a release to {} clients, all within {RELEASE} s", spelled(*clients));
+        eprintln!("audience {name}: {:.0} at the gateway, {:.0} at the app", counted[0].gateway, counted[0].app);
+        let seconds: Vec<Counted> = counted.iter().map(|counted| counted.times(1.0 / RELEASE)).collect();
+        for (subject, unit, less_is_better, samples) in
+            requests(&counted, "requests").into_iter().chain(Sizes::bytes(&counted, "GB")).chain(sizes.takes(&seconds))
+        {
+            told(&name, subject, unit, less_is_better, samples);
+        }
+        releases.push((*clients, seconds));
+    }
+    for Limit { what, of, at, .. } in sizes.rooms(&releases).into_iter().filter(|limit| limit.stay == Stay::AsAsked) {
+        told(&what, of.to_owned(), "clients of a release", false, vec![at]);
+    }
     Ok(report)
+}
+
+/// Whom a mix comes from, and what of it is stored.
+fn ground(mix: &Mix) -> Ground {
+    Ground { edges: count(EDGES as u64), flight: FLIGHT, entries: count(mix.items.len() as u64), kept: mix.kept() }
 }
 
 /// A day of so many page views.
@@ -76,24 +110,20 @@ pub fn day(mix: &Mix, views: f64, seed: u64) -> Counted {
 
 /// All clients ask for the new version, while readers come as before; nothing of it is stored when it begins.
 #[must_use]
-pub fn released(mix: &Mix, seed: u64) -> Counted {
+pub fn released(mix: &Mix, clients: f64, seed: u64) -> Counted {
     let checks: f64 = mix.items.iter().filter(|item| item.target.starts_with("/api/sync/ota/")).map(|i| i.share).sum();
-    Flow { edges: EDGES, rate: CLIENTS / checks / RELEASE, warm: 0.0, lasts: RELEASE, flight: FLIGHT, seed }.run(mix)
+    Flow { edges: EDGES, rate: clients / checks / RELEASE, warm: 0.0, lasts: RELEASE, flight: FLIGHT, seed }.run(mix)
 }
 
-fn requests(report: &mut Report, name: &str, unit: &str, counted: &[Counted]) {
-    let figures = [
-        ("at Cloudflare", (|counted| counted.all) as fn(&Counted) -> f64),
+fn requests(counted: &[Counted], unit: &'static str) -> Vec<Figure> {
+    let figures: [Kind; 5] = [
+        ("at Cloudflare", |counted| counted.all),
         ("at the Worker", |counted| counted.worker),
         ("at the gateway", |counted| counted.gateway),
         ("questions for orders among them", |counted| counted.news),
         ("at the app", |counted| counted.app),
     ];
-    for (subject, figure) in figures {
-        let samples = counted.iter().map(figure).collect();
-        let (name, subject, unit) = (name.to_owned(), subject.to_owned(), unit.to_owned());
-        report.cases.push(Case { name, subject, unit, less_is_better: true, samples });
-    }
+    figures.map(|(subject, figure)| (subject.to_owned(), unit, true, counted.iter().map(figure).collect())).into()
 }
 
 /// As in `10,000`.

@@ -1,0 +1,60 @@
+//! What an audience asks for, against what is reckoned by hand.
+
+use load::audience::flow::Counted;
+use load::audience::mix::{FILE, Mix};
+use load::audience::size::busiest;
+use load::audience::tables::tables;
+use load::local::workspace;
+use load::report::Report;
+use load::scenario::Scenario;
+
+/// Of ten requests three open a stream of 20 s, one is sent to 100 bytes of a bucket, four to a whole file there, and two are for static files, of
+/// which the first (52,182 bytes) is asked for twice as often as the second (237).
+const TEN: &str = r#"
+title = "ten"
+asks = "how many?"
+phase = [{ name = "p", rate = 1, lasts = "1s" }]
+visitor = [
+  { name = "subscribers", share = 3, step = [{ route = "events", path = "/api/sync/subscribe", stays = "events", lasts = "20s" }] },
+  { name = "listeners", share = 1, step = [{ route = "download", path = "/download/x", follow = true, range = "bytes=100-199" }] },
+  { name = "updaters", share = 4, step = [{ route = "OTA file", path = "/ota/sketchbook/1.2.0/linux/x86_64", follow = true }] },
+  { name = "readers", share = 2, step = [{ route = "static", path = "/static/{static}" }] },
+]
+[choose]
+static = ["htmx.d6fdc75f.js", "favicon.svg"]
+"#;
+
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-6 * b.abs().max(1.0)
+}
+
+#[test]
+fn streams_and_bytes_are_those_of_the_steps() {
+    let mix = Mix::of(&Scenario::parse("ten.toml", TEN).unwrap()).unwrap();
+    assert!(near(mix.held, 0.3) && near(mix.held_seconds, 6.0), "{} {}", mix.held, mix.held_seconds);
+    assert!(near(mix.bucket_bytes, 0.4f64.mul_add(FILE, 10.0)), "{}", mix.bucket_bytes);
+    assert!(near(mix.files, 0.2) && near(mix.file_bytes, 34_867.0), "{}", mix.file_bytes);
+    // Half of a day's 86,400 requests, in the busiest hour three times as many in a second.
+    let second = busiest(&Counted { gateway: 43_200.0, held_seconds: 864_000.0, ..Counted::default() });
+    assert!(near(second.gateway, 1.5) && near(second.held_seconds, 30.0), "{second:?}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told() {
+    let wrong = TEN.replace("favicon.svg", "nobody.svg");
+    let error = Mix::of(&Scenario::parse("ten.toml", &wrong).unwrap()).unwrap_err();
+    assert!(error.contains("nobody.svg"), "{error}");
+}
+
+#[test]
+fn the_page_has_the_tables() {
+    let folder = workspace().join("docs");
+    let figures = std::fs::read_to_string(folder.join("benchmarks/audience.json")).unwrap();
+    let report: Report = serde_json::from_str(&figures).unwrap();
+    let page = std::fs::read_to_string(folder.join("load.md")).unwrap();
+    let tables = tables(&report);
+    assert!(tables.len() >= 5, "{tables:?}");
+    for table in tables {
+        assert!(page.contains(&table), "docs/load.md does not have what audience.json says:\n{table}");
+    }
+}
