@@ -87,7 +87,12 @@ impl Stream {
     /// Has the balancer say whose connection it is, within this time: from then on that is its peer.
     pub(crate) async fn introduce(&mut self, within: Duration) -> io::Result<()> {
         if let Self::Tcp(stream, address) = self {
-            let said = tokio::time::timeout(within, proxied::read(stream)).await;
+            let said = async {
+                let mut ahead = [0; proxied::LONGEST_TEXT];
+                let seen = stream.peek(&mut ahead).await?;
+                proxied::read(stream, ahead.get(..seen).unwrap_or_default()).await
+            };
+            let said = tokio::time::timeout(within, said).await;
             if let Some(client) = said.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
                 address.set_ip(client);
             }

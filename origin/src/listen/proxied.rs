@@ -14,7 +14,7 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// How one of version 1 begins.
 const TEXT: &[u8] = b"PROXY ";
 /// The longest of version 1, in bytes: two IPv6 addresses and their ports.
-const LONGEST_TEXT: usize = 107;
+pub(super) const LONGEST_TEXT: usize = 107;
 /// The part of version 2 that is always there.
 const FIXED: usize = 16;
 /// What we take of what follows it, in bytes: the addresses, and what a balancer says beyond them, which counts for nothing here.
@@ -62,8 +62,10 @@ enum Next {
     Itself,
 }
 
-/// Reads a header off the beginning of a connection: the client's address, or none where the balancer speaks for itself.
-pub(super) async fn read(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
+/// Reads a header off the beginning of a connection: the client's address, or none where the balancer speaks for itself. `ahead` is what
+/// has been seen of it without being read, if anything: a header of version 1 that is all there is read at once.
+pub(super) async fn read(io: &mut (impl AsyncRead + Unpin), ahead: &[u8]) -> io::Result<Option<IpAddr>> {
+    let line = ahead.starts_with(TEXT).then(|| memchr::memchr(b'\n', ahead)).flatten().map_or(0, |end| end + 1);
     let mut header = Vec::new();
     loop {
         match next(&header)? {
@@ -71,7 +73,7 @@ pub(super) async fn read(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Option
             Next::Itself => return Ok(None),
             Next::Read(more) => {
                 let read = header.len();
-                header.resize(read + more, 0);
+                header.resize(line.max(read + more), 0);
                 io.read_exact(&mut header[read..]).await?;
             }
         }

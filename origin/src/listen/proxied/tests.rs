@@ -1,4 +1,4 @@
-use super::{LONGEST_REST, LONGEST_TEXT, SIGNATURE, Wrong, begins, read};
+use super::{LONGEST_REST, LONGEST_TEXT, SIGNATURE, Wrong, begins};
 use proptest::prelude::*;
 use std::io;
 use std::net::IpAddr;
@@ -20,6 +20,20 @@ fn addresses(from: &str, to: &str) -> Vec<u8> {
         IpAddr::V6(ip) => ip.octets().to_vec(),
     };
     [bytes(from), bytes(to), vec![0xdc, 0x04, 0x01, 0xbb]].concat()
+}
+
+/// Reads a header without having looked ahead; all the same, and no byte more, where it has, however far.
+async fn read(bytes: &mut &[u8]) -> io::Result<Option<IpAddr>> {
+    let whole = *bytes;
+    let said = super::read(bytes, b"").await;
+    for ahead in [1, 12, 20, LONGEST_TEXT] {
+        let mut left = whole;
+        let again = super::read(&mut left, &whole[..ahead.min(whole.len())]).await;
+        // What is none is refused as soon as it shows, which is sooner where more is read at once.
+        assert_eq!(again.as_ref().ok(), said.as_ref().ok(), "{}", whole.escape_ascii());
+        assert!(said.is_err() || left.len() == bytes.len());
+    }
+    said
 }
 
 /// Reads the header of what comes; where it is good, what follows it has to be there, all of it.
