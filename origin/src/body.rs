@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use crate::access::Report;
 use crate::chunk_log::{Broken, Reader};
 use crate::drain::Drain;
+use crate::endless::Endless;
 use crate::limits::connections::Place;
 use crate::limits::upload::{Progress, Upload};
 use crate::upstream::{Download, Lease};
@@ -36,6 +37,8 @@ enum Kind {
     Followed(Box<Reader>),
     /// One after the other, without trailers.
     Joined(Box<[Body; 2]>),
+    /// Sent by somebody else: it never comes to its first byte.
+    Elsewhere(Endless),
     /// From our own routes and static files, off the hot path.
     Own(axum::body::Body),
 }
@@ -55,6 +58,9 @@ pub enum BodyError {
     /// An app has stopped in the middle of its answer.
     #[error("no byte came for timeouts.idle")]
     Idle,
+    /// The same, of a stream that is read without hyper.
+    #[error("the connection ended before the body did: {0}")]
+    Stream(std::io::Error),
     /// What the cache was receiving did not come to its end.
     #[error("{0}")]
     Broken(#[from] Broken),
@@ -98,6 +104,16 @@ impl Body {
             return Self::empty();
         }
         Self::of(Kind::Download(Download::new(incoming, lease, idle, drain)))
+    }
+
+    /// In place of an endless body that is taken from hyper.
+    pub(crate) const fn elsewhere(endless: Endless) -> Self {
+        Self::of(Kind::Elsewhere(endless))
+    }
+
+    /// Whether it is an app's that ends early where the gateway drains.
+    pub(crate) const fn is_endless(&self) -> bool {
+        matches!(&self.kind, Kind::Download(download) if download.is_endless())
     }
 
     /// A client's body, bounded further.
@@ -162,6 +178,10 @@ impl HttpBody for Body {
             Kind::Download(download) => ready!(download.poll_frame(cx)),
             Kind::Followed(reader) => ready!(Pin::new(&mut **reader).poll_frame(cx)).map(|f| f.map_err(Into::into)),
             Kind::Joined(two) => ready!(poll_data(&mut **two, cx)),
+            Kind::Elsewhere(endless) => {
+                endless.asked();
+                return Poll::Pending;
+            }
             Kind::Own(body) => ready!(Pin::new(body).poll_frame(cx)).map(|f| f.map_err(Into::into)),
         };
         if let Some(record) = &mut this.record {
@@ -177,7 +197,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Empty => true,
-            Kind::Full(_) => false,
+            Kind::Full(_) | Kind::Elsewhere(_) => false,
             Kind::Upload(upload) => upload.is_end_stream(),
             Kind::Download(download) => download.is_end_stream(),
             Kind::Followed(reader) => reader.is_end_stream(),
@@ -200,6 +220,7 @@ impl HttpBody for Body {
                     _ => SizeHint::new(),
                 }
             }
+            Kind::Elsewhere(_) => SizeHint::new(),
             Kind::Own(body) => body.size_hint(),
         }
     }

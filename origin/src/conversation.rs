@@ -2,6 +2,7 @@
 
 mod http1;
 mod http2;
+mod relay;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::endless::Endless;
 use crate::gateway::Core;
 use crate::limits::connections::Place;
 use crate::listen::{self, Guard, Identity, Stream, Switched};
@@ -131,22 +133,30 @@ where
     let switched = Switched::default();
     let connection = Connection { peer, switched: switched.clone(), place: Arc::new(place) };
     let place = Arc::clone(&connection.place);
+    let endless = Endless::default();
+    let taken = (!http2).then(|| endless.clone());
     let service = service_fn(move |request| {
         let (core, connection) = (Arc::clone(&core), connection.clone());
         let open = connection.place.request();
+        let fit = taken.as_ref().and_then(|endless| endless.fits(&request));
         async move {
             let mut serving = pin!(service::serve(core, connection, request));
             let answered = poll_fn(|cx| panics::poll(serving.as_mut(), cx)).await;
             let response = answered.unwrap_or_else(|panic| service::panicked(&panic));
-            Ok::<_, Infallible>(response.map(|body| body.holding(open)))
+            let response = response.map(|body| body.holding(open));
+            Ok::<_, Infallible>(match fit {
+                Some(fit) => fit.take_endless(response),
+                None => response,
+            })
         }
     });
     // In boxes: each is far larger than what a parked connection comes to.
     let ended = if http2 {
         Box::pin(http2::converse(io, service, place, drain, max_head, head_within)).await.map_err(Into::into)
     } else {
-        let guard = Box::new(Guard::new(io, max_head, head_within, peer.address, switched, Arc::clone(&place)));
-        http1::converse(guard, service, place, drain, max_head, head_within).await
+        let (endlessly, own) = (endless.clone(), Arc::clone(&place));
+        let guard = Box::new(Guard::new(io, max_head, head_within, peer.address, switched, endlessly, own));
+        http1::converse(guard, service, endless, place, drain, max_head, head_within).await
     };
     if let Err(error) = ended {
         tracing::debug!(client.address = %peer.address, %error, "the connection broke off");

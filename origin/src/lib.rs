@@ -23,6 +23,7 @@ mod conversation;
 mod cores;
 pub mod cost;
 pub mod drain;
+mod endless;
 mod expiry;
 pub mod explain;
 mod files;

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Framing, Offence};
+use crate::endless::Endless;
 use crate::limits::connections::Place;
 use crate::metrics::{self, Event};
 
@@ -44,6 +45,7 @@ pub(crate) struct Guard<I> {
     framing: Framing,
     client: IpAddr,
     switched: Switched,
+    endless: Endless,
     ended: bool,
     /// What has been read, and looked at, and is yet to be passed on.
     held: Bytes,
@@ -100,6 +102,7 @@ impl<I> Guard<I> {
         head_within: Duration,
         client: IpAddr,
         switched: Switched,
+        endless: Endless,
         place: Arc<Place>,
     ) -> Self {
         Self {
@@ -107,6 +110,7 @@ impl<I> Guard<I> {
             framing: Framing::new(max_head),
             client,
             switched,
+            endless,
             ended: false,
             held: Bytes::new(),
             pending: None,
@@ -123,7 +127,7 @@ impl<I> Guard<I> {
     /// Takes back what was read and has not been used.
     pub(crate) fn give_back(&mut self, bytes: Bytes) {
         // A copy, most often of nothing: hyper's whole buffer would stay with its own, which ends here.
-        self.held = Bytes::copy_from_slice(&bytes);
+        self.held = [bytes, std::mem::take(&mut self.held)].concat().into();
     }
 
     /// Marks the connection as in use until all is written.
@@ -277,6 +281,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<I> {
         // hyper flushes when it has nothing more to write.
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         self.writing = None;
+        self.endless.flushed();
         Poll::Ready(Ok(()))
     }
 

@@ -8,13 +8,13 @@ use http::header::{CONNECTION, HOST};
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
 use hyper::client::conn::{http1, http2};
-use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::app::Upstream;
-use super::pool::{Connection, Sender};
+use super::pool::{Connection, Http1, Sender};
 use super::resolve::Name;
+use super::wire::{Socket, Wire};
 use crate::body::Body;
 use crate::config::{AppAddress, Protocol};
 use crate::metrics::{self, Failure};
@@ -69,8 +69,8 @@ impl ConnectError {
     }
 }
 
-/// Counts a connection as open, for as long as its task lives.
-struct Open(usize);
+/// Counts a connection as open, for as long as it lives.
+pub(super) struct Open(pub(super) usize);
 
 impl Open {
     fn new(upstream: &Upstream) -> Self {
@@ -119,7 +119,8 @@ async fn open(upstream: &Upstream, protocol: Protocol) -> io::Result<Connection>
     let generation = upstream.name.as_ref().map_or(0, Name::generation);
     match (&upstream.address, &upstream.name) {
         (AppAddress::Unix(path), _) => {
-            handshake(TokioIo::new(UnixStream::connect(path).await?), protocol, generation, Open::new(upstream)).await
+            let socket = Socket::Unix(UnixStream::connect(path).await?);
+            handshake(socket, protocol, generation, Open::new(upstream)).await
         }
         (AppAddress::Tcp(address), _) => {
             handshake(tcp(&[*address]).await?, protocol, generation, Open::new(upstream)).await
@@ -138,29 +139,24 @@ async fn open(upstream: &Upstream, protocol: Protocol) -> io::Result<Connection>
 }
 
 /// The first of the addresses that accepts.
-async fn tcp(addresses: &[SocketAddr]) -> io::Result<TokioIo<TcpStream>> {
+async fn tcp(addresses: &[SocketAddr]) -> io::Result<Socket> {
     let stream = TcpStream::connect(addresses).await?;
     stream.set_nodelay(true)?;
-    Ok(TokioIo::new(stream))
+    Ok(Socket::Tcp(stream))
 }
 
-async fn handshake<I: Read + Write + Unpin + Send + 'static>(
-    io: I,
-    protocol: Protocol,
-    generation: u32,
-    open: Open,
-) -> io::Result<Connection> {
+async fn handshake(socket: Socket, protocol: Protocol, generation: u32, open: Open) -> io::Result<Connection> {
+    let (wire, tap) = Wire::new(socket, open);
+    let io = TokioIo::new(wire);
     // How a connection ended, the exchanges on it have seen already.
     match protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
             builder.max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
             let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
-            let task = tokio::spawn(async move {
-                let _open = open;
-                drop(connection.with_upgrades().await);
-            });
-            Ok(Connection::new(Sender::Http1(sender), Some(task.abort_handle()), generation))
+            let task = tokio::spawn(async move { drop(connection.with_upgrades().await) });
+            let http1 = Http1 { task: task.abort_handle(), tap };
+            Ok(Connection::new(Sender::Http1(sender), Some(http1), generation))
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -173,10 +169,7 @@ async fn handshake<I: Read + Write + Unpin + Send + 'static>(
                 .keep_alive_timeout(PONG);
             let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
             // It ends when the last sender and the last exchange have.
-            tokio::spawn(async move {
-                let _open = open;
-                drop(connection.await);
-            });
+            tokio::spawn(async move { drop(connection.await) });
             Ok(Connection::new(Sender::Http2(sender), None, generation))
         }
     }

@@ -10,11 +10,13 @@ mod balance;
 mod budget;
 mod connect;
 mod download;
+mod events;
 mod hold;
 mod pool;
 mod resolve;
 mod state;
 mod watch;
+mod wire;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,8 +25,8 @@ use std::time::Duration;
 use contract::Problem;
 use edge::Spent;
 use edge::spent::Stretch;
-use http::header::UPGRADE;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -45,6 +47,8 @@ use crate::metrics::{self, Event, Failure};
 
 /// From here on an unused connection may be one that the app is closing: what can't be sent twice is not sent on it.
 const CLOSING: Duration = Duration::from_millis(200);
+/// The type of a stream of events.
+const EVENTS: &[u8] = b"text/event-stream";
 /// How often a request that was held looks whether there is room for it.
 const ROOM: Duration = Duration::from_millis(20);
 
@@ -90,6 +94,7 @@ pub(crate) async fn send(
     if protocol == Protocol::Http2 && !connect::in_http2(&mut request) {
         return Err(Problem::BadRequest);
     }
+    let streams = wants_events(request.headers());
     let mut way = Way::new(pool, app, protocol, timeouts, course)?;
     pool.count(app);
     let mut retried = false;
@@ -99,6 +104,7 @@ pub(crate) async fn send(
         let upstream = lease.load.upstream;
         course.sent(upstream);
         let began = Instant::now();
+        let stops = streams && lease.stop();
         let copy = (repeatable && !retried && (pooled || app.several())).then(|| Copy::of(&request));
         let Some(sent) = in_time(lease.sender().try_send_request(request), upload.as_deref(), timeouts.answer.0).await
         else {
@@ -112,6 +118,9 @@ pub(crate) async fn send(
             Ok(response) => {
                 app.succeeded(upstream);
                 way.answered(began);
+                if stops {
+                    lease.go_on(is_in_chunks(&response));
+                }
                 return Ok((response, lease));
             }
             Err(error) => error,
@@ -141,6 +150,24 @@ pub(crate) async fn send(
             _ => return Err(problem),
         }
     }
+}
+
+/// Whether the answer may be a stream of events: who subscribes to one says so.
+fn wants_events(headers: &HeaderMap) -> bool {
+    !headers.contains_key(UPGRADE)
+        && headers.get(ACCEPT).is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), EVENTS).is_some())
+}
+
+/// Whether it is one, in chunks: its body is read without hyper, whose buffers would be kept for as long as it lasts.
+fn is_in_chunks(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    response.status() == StatusCode::OK
+        && response.version() == Version::HTTP_11
+        && headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(EVENTS))
+        && !headers.contains_key(CONTENT_LENGTH)
+        && codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none()
 }
 
 /// Whether the budget has a retry left, after this upstream broke off.

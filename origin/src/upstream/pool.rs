@@ -11,8 +11,10 @@ use tokio::task::AbortHandle;
 
 use super::app::{App, Load};
 use super::budget::Budget;
+use super::events::Events;
 use super::hold::Gate;
 use super::resolve::Name;
+use super::wire::{Taken, Tap};
 use crate::body::Body;
 use crate::config::Protocol;
 use crate::limits::upload::Progress;
@@ -48,8 +50,14 @@ struct Idle {
 /// A connection to an upstream. Dropped, it closes.
 pub(super) struct Connection {
     pub(super) sender: Sender,
-    task: Option<AbortHandle>,
+    http1: Option<Http1>,
     generation: u32,
+}
+
+/// What a connection that speaks HTTP/1.1 is held by, besides.
+pub(super) struct Http1 {
+    pub(super) task: AbortHandle,
+    pub(super) tap: Tap,
 }
 
 /// Sends requests on a connection.
@@ -95,6 +103,8 @@ pub(crate) struct Lease {
     idle: Duration,
     /// The body that is sent on it.
     pub(super) upload: Option<Arc<Progress>>,
+    /// The connection itself, where it was taken from hyper.
+    taken: Option<Box<Taken>>,
 }
 
 impl Default for Pool {
@@ -209,31 +219,61 @@ async fn sweep_idle(pool: Pool, app: Arc<App>, idle: Duration) {
 }
 
 impl Connection {
-    pub(super) const fn new(sender: Sender, task: Option<AbortHandle>, generation: u32) -> Self {
-        Self { sender, task, generation }
+    pub(super) const fn new(sender: Sender, http1: Option<Http1>, generation: u32) -> Self {
+        Self { sender, http1, generation }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
+        if let Some(http1) = self.http1.take() {
+            http1.task.abort();
         }
     }
 }
 
 impl Lease {
     pub(super) fn new(pool: &Pool, load: Load, connection: Connection, idle: Duration) -> Self {
-        Self { pool: pool.clone(), load, connection, idle, upload: None }
+        Self { pool: pool.clone(), load, connection, idle, upload: None, taken: None }
     }
 
     pub(super) const fn sender(&mut self) -> &mut Sender {
         &mut self.connection.sender
     }
 
+    /// Has hyper read no more than the head of the answer, until it is said how it goes on; `false` where it speaks HTTP/2.
+    pub(super) fn stop(&self) -> bool {
+        self.connection.http1.as_ref().inspect(|http1| http1.tap.stop()).is_some()
+    }
+
+    /// Says how it goes on: `taken` from hyper, whose part ends here, or as always.
+    pub(super) fn go_on(&mut self, taken: bool) {
+        if let Some(http1) = &self.connection.http1 {
+            if taken && self.upload.as_ref().is_none_or(|upload| upload.ended()) {
+                self.taken = http1.tap.take().map(Box::new);
+            }
+            if self.taken.is_none() {
+                http1.tap.release();
+            }
+        }
+    }
+
+    /// Whether it was taken from hyper.
+    pub(super) const fn is_taken(&self) -> bool {
+        self.taken.is_some()
+    }
+
+    /// What was taken; hyper's part of it goes.
+    pub(super) fn into_events(self) -> Option<Events> {
+        Some(Events::new(self.taken?, self.load))
+    }
+
     /// Back to its pool, unless it is closed or the pool is full.
     pub(crate) fn give_back(self) {
-        let Self { pool, load, connection, idle, upload } = self;
+        let Self { pool, load, connection, idle, upload, taken } = self;
+        if taken.is_some() {
+            return;
+        }
         let shared = matches!(connection.sender, Sender::Http2(_));
         if connection.sender.is_closed() || shared || load.app.protocol == Protocol::Http2 {
             return;
@@ -251,6 +291,6 @@ impl Lease {
 
     /// Leaves the connection to itself: it speaks another protocol from now on.
     pub(crate) fn detach(mut self) {
-        self.connection.task = None;
+        self.connection.http1 = None;
     }
 }

@@ -9,6 +9,7 @@ mod collapse;
 mod compress;
 mod debian;
 mod drain;
+mod events;
 mod explain;
 mod faults;
 mod filter;

@@ -196,7 +196,7 @@ async fn event_streams_by_the_thousand() {
         cost.event,
         cost.good[1].p99()
     );
-    assert!(cost.memory < 128.0, "{} KiB", cost.memory);
+    assert!(cost.memory < 25.0, "it is 8 to 12, and over 40 where hyper keeps its buffers: {}", cost.memory);
     assert_eq!(cost.good[1].failed(), 0);
 }
 
