@@ -140,6 +140,13 @@ impl Server {
                 let Ok((stream, _)) = accepted else { continue };
                 running.spawn(serve(stream, moods.clone(), Arc::clone(&all), Arc::clone(&count), stopping.clone()));
             }
+            // Those that the system has let in already are served: closing would reset them.
+            let listener = listener.into_std().expect("a listener");
+            while let Ok((stream, _)) = listener.accept() {
+                stream.set_nonblocking(true).expect("it can be");
+                let stream = TcpStream::from_std(stream).expect("a stream");
+                running.spawn(serve(stream, moods.clone(), Arc::clone(&all), Arc::clone(&count), stopping.clone()));
+            }
             drop(listener);
             while running.join_next().await.is_some() {}
         });
@@ -185,9 +192,11 @@ async fn serve(
     loop {
         let mut first = [0];
         let begun = tokio::select! {
+            biased;
             read = line.0.peek(&mut first) => read,
-            // What is on its way is answered still.
-            _ = async { let _ = stopping.wait_for(|s| *s).await; tokio::time::sleep(Duration::from_millis(300)).await } => break,
+            // What is on its way is answered still: the gateway sends nothing that it may not repeat on a connection that has been idle for
+            // 200 ms, and a busy machine takes its time.
+            _ = async { let _ = stopping.wait_for(|s| *s).await; tokio::time::sleep(Duration::from_secs(3)).await } => break,
         };
         if !matches!(begun, Ok(1)) {
             break;
