@@ -138,8 +138,10 @@ where
     let service = service_fn(move |request| {
         let (core, connection) = (Arc::clone(&core), connection.clone());
         let open = connection.place.request();
-        let fit = taken.as_ref().and_then(|endless| endless.fits(&request));
+        let endless = taken.clone();
+        // Here it stays so small that the future is made where it will be: it is large, and would be copied.
         async move {
+            let fit = endless.and_then(|endless| endless.fits(&request));
             let mut serving = pin!(service::serve(core, connection, request));
             let answered = poll_fn(|cx| panics::poll(serving.as_mut(), cx)).await;
             let response = answered.unwrap_or_else(|panic| service::panicked(&panic));
