@@ -19,20 +19,24 @@ use crate::session::Session;
 /// The scenarios whose visitors differ; faults are no part of a knee.
 const MIXES: [&str; 4] = ["steady-week", "launch-day", "ota-release", "bot-scan"];
 
-/// Searches; `quick` is only whether it works, with one mix and one rate.
+/// Searches, of these scenarios or of all whose visitors differ; `quick` is only whether it works, with one mix and one rate.
 ///
 /// # Errors
 /// The first search could not run: what is wrong is so for all. Of a later one it is a note.
-pub async fn measure(quick: bool) -> Result<Report, String> {
-    let command = if quick { "cargo load limits --quick" } else { "cargo load limits" };
+pub async fn measure(mixes: &[String], quick: bool) -> Result<Report, String> {
+    let mut command = "cargo load limits".to_owned();
+    mixes.iter().for_each(|mix| command += &format!(" {mix}"));
+    command += if quick { " --quick" } else { "" };
     let question = "At how many requests a second does a scenario break its objectives, on this machine with all of it on the same cores?";
-    let mut report = Report::new("limits", question, command);
+    let mut report = Report::new("limits", question, &command);
     let installed = peer::Kind::value_variants().iter().copied().filter(|kind| kind.version().is_some());
     let subjects: Vec<Option<peer::Kind>> = std::iter::once(None).chain(installed.map(Some)).collect();
     for kind in subjects.iter().flatten() {
         report.versions.insert(kind.as_str().to_owned(), kind.version().unwrap_or_default());
     }
-    for mix in &MIXES[..if quick { 1 } else { MIXES.len() }] {
+    let all = MIXES.iter().copied().take(if quick { 1 } else { MIXES.len() });
+    let all: Vec<&str> = if mixes.is_empty() { all.collect() } else { mixes.iter().map(String::as_str).collect() };
+    for mix in all {
         for subject in &subjects {
             let name = subject.map_or("gateway", peer::Kind::as_str);
             let knee = match one(mix, *subject, quick).await {
@@ -50,7 +54,7 @@ pub async fn measure(quick: bool) -> Result<Report, String> {
             report.notes.push(format!("{mix}, {name}: {told}"));
             let mut add = |unit: &str, less_is_better: bool, figure: f64| {
                 report.cases.push(Case {
-                    name: (*mix).to_owned(),
+                    name: mix.to_owned(),
                     subject: name.to_owned(),
                     unit: unit.to_owned(),
                     less_is_better,

@@ -116,6 +116,8 @@ enum What {
     },
     /// The knee of each mix of visitors, through the gateway, nginx and HAProxy; writes docs/benchmarks/limits.json, in half an hour
     Limits {
+        /// Scenarios [default: steady-week, launch-day, ota-release and bot-scan]
+        mixes: Vec<String>,
         /// Only whether it works: one mix at one rate, and figures that mean nothing
         #[arg(long)]
         quick: bool,
@@ -211,9 +213,9 @@ async fn act(command: What) -> Result<bool, Failure> {
             raise_file_limit();
             return written(load::growth::measure(quick).await, quick, out);
         }
-        What::Limits { quick, out } => {
+        What::Limits { mixes, quick, out } => {
             raise_file_limit();
-            return written(load::limits::measure(quick).await, quick, out);
+            return written(load::limits::measure(&mixes, quick).await, quick, out);
         }
         What::Audience { quick, out } => {
             let report = load::audience::measure(quick);

@@ -59,7 +59,7 @@ async fn a_scenario_runs_through_each_peer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_looked_for_through_all_three() {
     let _turn = turn().await;
-    let measured = load::limits::measure(true).await.expect("it runs");
+    let measured = load::limits::measure(&[], true).await.expect("it runs");
     let folder = tempfile::tempdir().expect("a folder");
     measured.write(folder.path()).expect("written");
     let text = std::fs::read_to_string(folder.path().join("limits.json")).expect("it is there");
