@@ -94,7 +94,8 @@ pub(crate) async fn send(
     if protocol == Protocol::Http2 && !connect::in_http2(&mut request) {
         return Err(Problem::BadRequest);
     }
-    let streams = wants_events(request.headers());
+    // The answer to HEAD says that it comes in chunks, too, and has none.
+    let streams = *request.method() == Method::GET && wants_events(request.headers());
     let mut way = Way::new(pool, app, protocol, timeouts, course)?;
     pool.count(app);
     let mut retried = false;

@@ -72,6 +72,24 @@ async fn events_come_as_they_are_said_and_the_connection_goes_on() {
     }
 }
 
+/// The answer to HEAD has no chunks that could be waited for (RFC 9110 section 9.3.2).
+#[tokio::test]
+async fn an_answer_to_head_has_no_events() {
+    let script = Script::new().await;
+    let gateway = Gateway::before(&script.app(), "");
+    let mut client = gateway.connect().await;
+    client.write_all(SUBSCRIBE.replacen("GET", "HEAD", 1).as_bytes()).await.expect("written");
+    let mut line = script.accept().await;
+    line.head().await;
+    line.say(HEAD).await;
+    assert_good(&until(&mut client, "\r\n\r\n").await);
+    // The app's connection is as good as before.
+    client.write_all(GET.as_bytes()).await.expect("written");
+    assert!(line.head().await.starts_with("GET / "));
+    line.say(OK).await;
+    assert_good(&until(&mut client, "\r\n\r\nok").await);
+}
+
 #[tokio::test]
 async fn what_a_client_says_meanwhile_waits_for_the_end() {
     let script = Script::new().await;
