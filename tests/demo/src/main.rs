@@ -2,7 +2,7 @@
 
 use std::io;
 
-use demo::{Options, serve};
+use demo::{Options, prompt, serve};
 use tokio::net::{TcpListener, UnixListener};
 
 #[tokio::main]
@@ -17,7 +17,7 @@ async fn main() -> io::Result<()> {
     } else {
         let listener = TcpListener::bind(&address).await?;
         println!("demo listens on http://{}/", listener.local_addr()?);
-        serve(listener, options).await;
+        serve(prompt(listener), options).await;
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             lasts: Span(Duration::from_secs(3600)),
-            requests: 5_000_000,
+            requests: 10_000_000,
             in_flight: 5_000,
             visitors: 5_000,
             timeout: Span(Duration::from_secs(10)),

@@ -1,6 +1,7 @@
 //! The embedded object storage: s3s with its file-system store, which verifies signatures and expiry. It knows two keys, of which one only writes,
 //! and lets pages of this machine ask it, as a bucket's CORS would.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,6 +25,9 @@ use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+/// How many requests it remembers: a soak must not see its own record grow.
+const KEPT: usize = 1_000;
+
 /// A request as the bucket saw it.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -40,7 +44,7 @@ pub struct Seen {
 /// The running store; dropping it ends it.
 pub struct Buckets {
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<VecDeque<Seen>>>,
     task: JoinHandle<()>,
 }
 
@@ -74,16 +78,20 @@ impl Buckets {
         builder.set_auth(keys);
         builder.set_access(Access { writer: writer.0.clone() });
         let service = builder.build();
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let seen: Arc<Mutex<VecDeque<Seen>>> = Arc::default();
         let address = listener.local_addr()?;
         let recorded = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                let _ = stream.set_nodelay(true);
                 while connections.try_join_next().is_some() {}
                 let (service, seen) = (service.clone(), Arc::clone(&recorded));
                 let service = service_fn(move |request: Request<Incoming>| {
-                    seen.lock().unwrap_or_else(PoisonError::into_inner).push(look(&request));
+                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    seen.truncate(KEPT - 1);
+                    seen.push_front(look(&request));
+                    drop(seen);
                     let service = service.clone();
                     async move {
                         let page = Page::asking(&request);
@@ -111,10 +119,10 @@ impl Buckets {
         self.address
     }
 
-    /// The requests so far.
+    /// The last 1,000 requests, the newest first.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 

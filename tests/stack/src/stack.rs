@@ -155,7 +155,7 @@ impl Stack {
                 let listener = bind("app", options.ports.app).await?;
                 let address = listener.local_addr().map_err(|e| e.to_string())?;
                 let app = demo::Demo::new(demo::Options::default());
-                let task = tokio::spawn(app.clone().serve(listener));
+                let task = tokio::spawn(app.clone().serve(demo::prompt(listener)));
                 (address.to_string(), Some(Demo { app, task }))
             }
         };

@@ -7,6 +7,7 @@ use stack::faults::app::App;
 use stack::faults::attack::Attack;
 use stack::faults::pace::Pace;
 use stack::faults::proxy::{Kind, Proxy, Setup};
+use stack::faults::streams::Over;
 use stack::faults::{self, Hole, Slow, SlowHeads};
 use stack::frames::{Client, frame, get, kind};
 use stack::idle::Idle;
@@ -187,17 +188,30 @@ async fn idle_connections_take_little_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn event_streams_by_the_thousand() {
-    let (_turn, app, proxy) = gateway(|setup| setup).await;
     let _ = faults::raise_descriptors();
-    let cost = faults::streams::subscribed(&proxy, &app, 1_000).await.expect("all have all events");
-    println!(
-        "1,000 streams: {:.1} KiB each, an event {:.1} µs, good traffic {:.1} ms",
-        cost.memory,
-        cost.event,
-        cost.good[1].p99()
-    );
-    assert!(cost.memory < 25.0, "it is 8 to 12, and over 40 where hyper keeps its buffers: {}", cost.memory);
-    assert_eq!(cost.good[1].failed(), 0);
+    for (over, most) in [(Over::Http1, 20.0), (Over::Http2, 30.0)] {
+        let (_turn, app, proxy) = gateway(|setup| setup).await;
+        let cost = faults::streams::subscribed(&proxy, &app, over, 1_000).await.expect("all have all events");
+        println!(
+            "1,000 streams, {over:?}: {:.1} KiB each, an event {:.1} µs, good traffic {:.1} ms",
+            cost.memory,
+            cost.event,
+            cost.good[1].p99()
+        );
+        // It is 8 to 12 over HTTP/1.1, unoptimised, and over 40 where hyper keeps its buffers.
+        assert!(cost.memory < most, "{over:?}: {}", cost.memory);
+        assert_eq!(cost.good[1].failed(), 0, "{over:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slow_answer_of_a_hundred() {
+    let (_turn, _app, proxy) = gateway(|setup| setup).await;
+    let [before, meanwhile] = faults::one_of_a_hundred_slow(&proxy, 500, 5).await;
+    println!("others, of which 99 % within {:.1} ms before, {:.1} meanwhile", before.p99(), meanwhile.p99());
+    assert_eq!(meanwhile.failed(), 0);
+    // A slow one takes 2 s; who waited for it would take as long.
+    assert!(meanwhile.p99() < before.p99() + 500.0, "{} after {}", meanwhile.p99(), before.p99());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,5 +219,5 @@ async fn an_app_is_found_again() {
     let (_turn, app, proxy) = gateway(|setup| setup).await;
     let (seconds, _app) = faults::recovered(&proxy, app, Duration::from_secs(2)).await.expect("it is");
     println!("an app that was gone for 2 s answers {seconds:.3} s after it listens");
-    assert!(seconds < 10.0, "{seconds}");
+    assert!(seconds < 5.0, "{seconds}");
 }

@@ -11,6 +11,7 @@ use stack::faults::app::App;
 use stack::faults::attack::Attack;
 use stack::faults::pace::{Outcome, Pace};
 use stack::faults::proxy::{Kind, Proxy, Setup};
+use stack::faults::streams::Over;
 use stack::faults::{self, Hole, Slow, SlowHeads};
 use stack::report::{Case, Report};
 use stack::toolchain::Toolchain;
@@ -256,13 +257,18 @@ impl Run {
     }
 
     async fn streams_and_slow_answers(&mut self, kind: Kind, app: &App, setup: &Setup) -> Result<(), String> {
-        // Two descriptors each for us, who are app and subscribers, and two of a proxy's.
-        let (name, count) = (kind.as_str(), (self.descriptors.saturating_sub(1_000) / 2).min(10_000));
+        // We are app and subscribers: with a connection each that is two descriptors here, and two of a proxy's.
+        let free = self.descriptors.saturating_sub(1_000);
+        let (name, kinds) = (kind.as_str(), [(Over::Http1, free / 2, ""), (Over::Http2, free, " over HTTP/2")]);
         let fresh = || tokio::task::block_in_place(|| Proxy::start(kind, setup));
-        if self.wants(&format!("19 {count} event streams: {name}")) {
+        for (over, most, how) in kinds {
+            let count = most.min(10_000);
+            let row = format!("19 {count} event streams{how}");
+            if !self.wants(&format!("{row}: {name}")) {
+                continue;
+            }
             let proxy = fresh()?;
-            let cost = faults::streams::subscribed(&proxy, app, count).await?;
-            let row = format!("19 {count} event streams");
+            let cost = faults::streams::subscribed(&proxy, app, over, count).await?;
             self.note(&format!("{row}: memory for each"), kind, "KiB", true, cost.memory);
             self.note(&format!("{row}: an event to one of them"), kind, "µs CPU", true, cost.event);
             for last in cost.last {

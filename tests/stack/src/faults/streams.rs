@@ -1,5 +1,6 @@
 //! Event streams by the thousand: what each costs in memory, how soon all have an event, and what that costs.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::app::App;
 use super::pace::{Outcome, Pace};
 use super::proxy::Proxy;
+use crate::frames::{Client, END_HEADERS, END_STREAM, frame, kind, request, section};
 
 /// Streams that are opened at once, or read by one task.
 const SOME: usize = 100;
@@ -19,21 +21,42 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Events whose cost is measured.
 const EVENTS: u32 = 5;
 
-/// Subscribers, each with a connection and a stream of its own.
-pub struct Streams(Vec<TcpStream>);
+/// How the subscribers come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Each with a connection of its own.
+    Http1,
+    /// A hundred on a connection, as an edge brings them.
+    Http2,
+}
+
+/// Subscribers.
+pub struct Streams(Vec<Subscribers>);
+
+/// Those of a connection.
+enum Subscribers {
+    One(TcpStream),
+    Many(Client, usize),
+}
 
 impl Streams {
     /// Opens `count` of them, each of which has its first event.
     ///
     /// # Errors
     /// One that can't be opened.
-    pub async fn open(address: SocketAddr, count: usize) -> Result<Self, String> {
-        let mut open = Vec::with_capacity(count);
-        while open.len() < count {
-            let some = (0..(count - open.len()).min(SOME)).map(|_| one(address));
-            for opened in futures_util::future::join_all(some).await {
-                open.push(opened.map_err(|e| format!("stream {}: {e}", open.len()))?);
+    pub async fn open(proxy: &Proxy, over: Over, count: usize) -> Result<Self, String> {
+        let (address, each) = match over {
+            Over::Http1 => (proxy.http1, 1),
+            Over::Http2 => (proxy.http2, SOME),
+        };
+        let (mut open, mut left) = (Vec::with_capacity(count / each), count);
+        while left > 0 {
+            let some = left.min(SOME);
+            let opening = (0..some.div_ceil(each)).map(|_| Subscribers::come(address, over, each.min(some)));
+            for opened in futures_util::future::join_all(opening).await {
+                open.push(opened.map_err(|e| format!("connection {}: {e}", open.len()))?);
             }
+            left -= some;
         }
         Ok(Self(open))
     }
@@ -50,10 +73,10 @@ impl Streams {
         while !all.is_empty() {
             let mut some = all.split_off(all.len().saturating_sub(SOME));
             reading.spawn(async move {
-                for stream in &mut some {
-                    until_its_end(stream).await?;
+                for subscribers in &mut some {
+                    subscribers.hear().await?;
                 }
-                Ok::<_, std::io::Error>(some)
+                Ok::<_, io::Error>(some)
             });
         }
         while let Some(read) = timeout(PATIENCE, reading.join_next()).await.map_err(|_| "an event is not with all")? {
@@ -63,21 +86,58 @@ impl Streams {
     }
 }
 
-async fn one(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /events HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n").await?;
-    until_its_end(&mut stream).await?;
-    Ok(stream)
+impl Subscribers {
+    async fn come(address: SocketAddr, over: Over, count: usize) -> io::Result<Self> {
+        let mut come = match over {
+            Over::Http1 => {
+                let mut stream = TcpStream::connect(address).await?;
+                stream.write_all(b"GET /events HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n").await?;
+                Self::One(stream)
+            }
+            Over::Http2 => {
+                let mut client = Client::connect(address, &[]).await?;
+                client.send(&frame(kind::WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes())).await?;
+                let fields = [request("GET", "/events"), section(&[("accept", "text/event-stream")])].concat();
+                for stream in (1..).step_by(2).take(count) {
+                    client.send(&frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &fields)).await?;
+                }
+                Self::Many(client, count)
+            }
+        };
+        come.hear().await?;
+        Ok(come)
+    }
+
+    /// Reads on until each of them has an event.
+    async fn hear(&mut self) -> io::Result<()> {
+        match self {
+            Self::One(stream) => until_its_end(stream).await,
+            Self::Many(client, count) => {
+                let mut waiting = *count;
+                while waiting > 0 {
+                    let frame = client.next().await.ok_or(io::ErrorKind::UnexpectedEof)?;
+                    match frame.kind {
+                        kind::DATA if frame.payload.ends_with(b"\n\n") => waiting -= 1,
+                        kind::RST_STREAM | kind::GOAWAY => {
+                            return Err(io::Error::other(format!("frame {} with code {:?}", frame.kind, frame.code())));
+                        }
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Reads to the end of an event, which comes in a chunk of its own.
-async fn until_its_end(stream: &mut TcpStream) -> std::io::Result<()> {
+async fn until_its_end(stream: &mut TcpStream) -> io::Result<()> {
     let mut last = Vec::new();
     let mut bytes = [0; 1024];
     while !last.ends_with(b"\n\n\r\n") {
         let read = stream.read(&mut bytes).await?;
         if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         last.extend_from_slice(&bytes[..read]);
     }
@@ -101,11 +161,11 @@ pub struct Cost {
 ///
 /// # Errors
 /// A stream that can't be opened, ends, or gets no event.
-pub async fn subscribed(proxy: &Proxy, app: &App, count: usize) -> Result<Cost, String> {
+pub async fn subscribed(proxy: &Proxy, app: &App, over: Over, count: usize) -> Result<Cost, String> {
     let good = Pace::good(proxy.http1, 3);
     let before = good.run().await;
     let memory = proxy.memory();
-    let mut streams = Streams::open(proxy.http1, count).await?;
+    let mut streams = Streams::open(proxy, over, count).await?;
     #[expect(clippy::cast_precision_loss, reason = "thousands")]
     let each = count as f64;
     let memory = (proxy.memory() - memory) * 1024.0 / each;
