@@ -11,4 +11,5 @@ mod roots;
 mod running;
 mod sbom;
 mod vps;
+mod worker;
 mod zone;

@@ -8,7 +8,7 @@ use deploy::{Needed, deploy, have, is_root};
 use crate::running::{APP, LOAD, SYSTEMCTL, gateway};
 
 /// A clone of this checkout with what is not committed yet, so that there is something clean to release.
-fn checkout(folder: &Path) {
+pub(crate) fn checkout(folder: &Path) {
     let script = format!(
         "set -eu
          git clone --quiet --no-hardlinks {0} {1}; rm -rf {1}/deploy; cp -a {0}/deploy {1}/deploy
@@ -39,9 +39,10 @@ fn a_dry_run_shows_every_action_and_does_none() {
         "sudo dpkg --install /var/cache/origin/current.deb",
         "http://127.0.0.1:9180/readyz",
         "GET https://makenot.work/api/health",
+        "GET https://makenot.work/: does a Worker answer it now?",
         "npx wrangler versions upload --env= --tag ",
         "npx wrangler versions deploy --env= --version-tag ",
-        "GET https://makenot.work/api/health",
+        "GET https://makenot.work/ must be 200, by the Worker",
     ] {
         let (_, after) =
             rest.split_once(action).unwrap_or_else(|| panic!("{action} is missing, or too early:\n{said}"));
