@@ -1,6 +1,7 @@
 //! Tests of what lies in `deploy/`, each against the real programs.
 
 mod backups;
+mod double;
 mod files;
 mod firewall;
 mod journal;
