@@ -107,11 +107,9 @@ fn order(
     wish: &impl serde::Serialize,
 ) -> Result<serde_json::Value, Failure> {
     let failed = |said: String, code| Failure { said: format!("{name}: {said}"), code };
-    let config = config::load(file).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
-    let nobody = || failed("the configuration has no [admin], so the gateway can't be asked".to_owned(), 78);
-    let admin = config.admin.as_ref().ok_or_else(nobody)?;
+    let admin = listener::of(name, file)?;
     let json = serde_json::to_string(wish).map_err(|error| failed(error.to_string(), 1))?;
-    let asked = ask(admin, method, path, json);
+    let asked = ask(&admin, method, path, json);
     match asked.map_err(|error| failed(format!("the gateway can't be asked: {error}"), 1))? {
         (200, said) => Ok(serde_json::from_str(&said).unwrap_or_default()),
         (status, said) => Err(failed(format!("the gateway says {status}: {}", said.trim()), 1)),

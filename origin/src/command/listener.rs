@@ -11,8 +11,8 @@ use super::Failure;
 
 /// Where the gateway of this configuration is asked, for the command of this name.
 pub(super) fn of(command: &str, file: &Path) -> Result<Admin, Failure> {
-    let config = config::load(file).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
-    config.admin.ok_or_else(|| Failure {
+    let admin = config::admin(file).map_err(|error| Failure { said: error.to_string(), code: 78 })?;
+    admin.ok_or_else(|| Failure {
         said: format!("{command}: the configuration has no [admin], so the gateway can't be asked"),
         code: 78,
     })

@@ -196,7 +196,7 @@ fn storage(storage: &Storage, faults: &mut Vec<Fault>) {
     }
 }
 
-fn admin(section: AdminSection, faults: &mut Vec<Fault>) -> Option<Admin> {
+pub(super) fn admin(section: AdminSection, faults: &mut Vec<Fault>) -> Option<Admin> {
     if let (AdminAddress::Tcp(address), None) = (&section.listen, &section.token_file)
         && !address.ip().is_loopback()
     {

@@ -179,6 +179,18 @@ pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     Ok(config)
 }
 
+/// The `[admin]` of a configuration, for whoever only asks the gateway that runs. Nothing else is checked: the secrets that the rest names are the
+/// service's, and no shell has them.
+pub fn admin(file: &Path) -> Result<Option<Admin>, ConfigError> {
+    let failed = |faults| ConfigError { file: file.display().to_string(), faults };
+    let text =
+        std::fs::read_to_string(file).map_err(|e| failed(vec![Fault::new("", format!("cannot be read: {e}"))]))?;
+    let read = sections(&text).map_err(|fault| failed(vec![fault]))?;
+    let mut faults = Vec::new();
+    let admin = read.admin.and_then(|section| check::admin(section, &mut faults));
+    if faults.is_empty() { Ok(admin) } else { Err(failed(faults)) }
+}
+
 /// The rules of a configuration's `[filter]`, its `[headers]`, its `[log]`, and what challenges need of it, in lines, as the Worker gets them; `None` where there is nothing. Nothing else is checked: the
 /// files that the configuration names are the server's. Only the file of rules may lie beside it.
 pub fn edge_rules(file: &Path) -> Result<Option<String>, ConfigError> {
