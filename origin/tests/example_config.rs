@@ -1,6 +1,9 @@
 //! What deploy/ ships is right: the gateway takes the example configuration, and systemd takes the unit.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -33,7 +36,9 @@ fn placed() -> (TempDir, PathBuf) {
     write("bucket-ota", "ACCESSKEY:0123456789abcdef\n");
     write("webhook-stripe", "whsec_0123456789abcdef\n");
     write("webhook-postmark", "postmark:0123456789abcdef\n");
-    fs::create_dir(dir.join("static")).expect("a folder");
+    for name in ["static", "well-known"] {
+        fs::create_dir(dir.join(name)).expect("a folder");
+    }
     let text = ["/etc/origin", "/run/credentials/origin.service", "/opt/makenotwork"]
         .iter()
         .fold(shipped("origin.example.toml"), |text, place| text.replace(place, &dir.display().to_string()));
@@ -89,7 +94,7 @@ fn the_example_is_accepted() {
     let (code, said) = check(&folder, &file);
     assert_eq!(code, Some(0), "{said}");
     // What it warns of, docs/operations.md explains: creators' own domains stand beside what is behind Cloudflare.
-    assert!(said.contains(": good; 3 site(s), 2 bucket(s)\n"), "{said}");
+    assert!(said.contains(": good; 4 site(s), 2 bucket(s)\n"), "{said}");
 }
 
 /// So that the test above can fail: the files are read, not only named.
@@ -129,7 +134,81 @@ fn the_example_is_short() {
     let text = shipped("origin.example.toml");
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).count();
     println!("the example has {lines} lines");
-    assert!(lines <= 30, "{lines}");
+    assert!(lines <= 35, "{lines}");
+}
+
+/// Whoever only asks the gateway that runs needs none of the secrets that the configuration names: a shell has none of them.
+#[test]
+fn a_running_gateway_is_asked_without_its_secrets() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let gateway = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().expect("somebody asks");
+            let mut asked = BufReader::new(&stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                assert!(asked.read_line(&mut head).expect("a line") > 0, "{head}");
+            }
+            let head = head.to_lowercase();
+            let length = head.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+            asked.read_exact(&mut vec![0; length.unwrap_or(0)]).expect("the body");
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").expect("written");
+        }
+    });
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("origin.toml");
+    fs::write(&file, shipped("origin.example.toml").replace("127.0.0.1:9180", &address)).expect("written");
+    let origin = |arguments: &[&str]| {
+        let mut command = Command::new(ORIGIN);
+        command.args(arguments).arg("--config").arg(&file).env_remove("CREDENTIALS_DIRECTORY");
+        let output = command.output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, said) = origin(&["purge", "--all"]);
+    assert!(code == Some(0) && said.ends_with(": 1 purged\n"), "{said}");
+    let (code, said) = origin(&["maintenance", "status"]);
+    assert!(code == Some(0) && said.ends_with(": open\n"), "{said}");
+    gateway.join().expect("it was asked twice");
+    // What is wrong with what it needs is said.
+    fs::write(&file, "[admin]\nlisten = \"203.0.113.1:9180\"\n").expect("written");
+    let (code, said) = origin(&["purge", "--all"]);
+    assert!(
+        code == Some(78) && said.contains("admin.listen: `203.0.113.1:9180` can be reached from outside"),
+        "{said}"
+    );
+    fs::write(&file, "nonsense = 1\n").expect("written");
+    let (code, said) = origin(&["purge", "--all"]);
+    assert!(code == Some(78) && said.contains("nonsense"), "{said}");
+}
+
+/// Who comes through Cloudflare is meant for a site that says so: not for the one of any host, which creators' own domains have.
+#[test]
+fn every_name_that_cloudflare_shelters_is_a_site_of_its_own() {
+    let zone: toml::Table = shipped("cloudflare/zone.toml").parse().expect("TOML");
+    let (domain, file) = (zone["zone"].as_str().expect("a name"), zone["dns"]["file"].as_str().expect("a path"));
+    let records = shipped(&format!("cloudflare/{file}"));
+    let sheltered = records.lines().filter(|line| !line.starts_with(';') && line.contains("cf-proxied:true"));
+    let names: BTreeSet<String> = sheltered
+        .filter_map(|line| line.split_whitespace().next())
+        .map(|name| if name == "@" { domain.to_owned() } else { format!("{name}.{domain}") })
+        .collect();
+    assert!(names.len() >= 5, "{names:?}");
+    let example: toml::Table = shipped("origin.example.toml").parse().expect("TOML");
+    let site_of = |name: &str| {
+        let mut sites = example["site"].as_array().expect("sites").iter();
+        sites.find(|site| {
+            site["hosts"].as_array().is_some_and(|hosts| hosts.iter().any(|host| host.as_str() == Some(name)))
+        })
+    };
+    for name in &names {
+        let site = site_of(name).unwrap_or_else(|| panic!("{name} has no site"));
+        assert_eq!(site["trust"].as_str(), Some("cloudflare"), "{name}");
+    }
+    let app = |name: &str| site_of(name).map(|site| site["app"].clone());
+    assert_ne!(app(&format!("staging.{domain}")), app(domain), "staging is not production");
+    let policy = site_of(&format!("mta-sts.{domain}")).and_then(|site| site["well_known"].as_str());
+    assert_eq!(policy, Some("/etc/origin/well-known"), "where docs/checklist.md puts the policy for mail");
 }
 
 /// The unit loads each secret that the example expects, and no other.
