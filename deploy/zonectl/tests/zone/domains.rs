@@ -114,6 +114,9 @@ fn it_can_be_reported_to_the_health_page() {
     let report = |answer: Value| -> Value {
         world.registry.says(answer);
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../backups/reported"));
+        let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../backups/units/site-domains.service");
+        let line = "=/usr/local/lib/backups/reported domains 172800 /usr/local/bin/zonectl domains --inventory ";
+        assert!(fs::read_to_string(unit).unwrap().contains(line), "as the unit has it");
         command.args(["domains", "172800", env!("CARGO_BIN_EXE_zonectl"), "domains", "--inventory", "domains.toml"]);
         command.args(["--bootstrap", &world.registry.bootstrap(), "--dns", &world.registry.dns.address]);
         let output = command.current_dir(&world.folder).env("REPORTS", world.folder.path()).output().unwrap();

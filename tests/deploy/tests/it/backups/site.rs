@@ -66,7 +66,9 @@ impl Site {
 
     /// All WAL so far is in the repository.
     pub(crate) fn archive(&self) {
-        self.vps.bash("pgbackrest --stanza=main check");
+        // As docs/backups.md has it. Without the level it says nothing where all is well.
+        let said = self.vps.try_bash("pgbackrest --stanza=main --log-level-console=info check").said;
+        assert!(said.contains("successfully archived to"), "{said}");
     }
 }
 
@@ -83,6 +85,12 @@ fn machine(root: &Path, half: &str, bin: &str) -> Machine {
     let machine = Machine::new(root, "postgres");
     let output = Command::new(deploy().join("backups/install")).arg(half).env("DESTDIR", root).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // What is the other machine's would have the VPS send reports to itself.
+    let environment = fs::read_to_string(root.join("etc/backups/backups.env")).unwrap();
+    let set: Vec<_> =
+        environment.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('=')).collect();
+    let names: Vec<_> = set.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, if half == "vps" { &["DATABASES"][..] } else { &["SOURCE", "REPORT_TO"] }, "{environment}");
     let secret = root.join("etc/pgbackrest/conf.d/secret.conf");
     fs::write(secret, "[global]\nrepo1-cipher-pass=a long passphrase of this test\n").unwrap();
     if is_root() {
