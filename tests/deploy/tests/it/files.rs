@@ -135,3 +135,26 @@ fn services_are_hardened() {
         assert!(level <= most, "{}: {level}\n{said}", unit.display());
     }
 }
+
+/// `tests/deploy/drills` runs each that docs/leaving.md names.
+#[test]
+fn the_drills_are_all_those_of_the_page() {
+    let page = fs::read_to_string(deploy().join("../docs/leaving.md")).unwrap();
+    let runs = fs::read_to_string(deploy().join("../tests/deploy/drills")).unwrap();
+    let filters = |line: &str| -> Vec<String> {
+        let after = line.split_once(" -- ").map_or("", |(_, rest)| rest);
+        after.split(' ').filter(|word| !word.starts_with('-') && *word != "1").map(str::to_owned).collect()
+    };
+    let commands = page.lines().filter_map(|line| line.strip_suffix("` |")?.split_once("| `cargo test "));
+    let mut count = 0;
+    for (_, command) in commands {
+        let (target, _) = command.split_once(" -- ").unwrap();
+        let line = runs.lines().find(|line| line.starts_with("cargo test ") && line.contains(target));
+        let run = filters(line.unwrap_or_else(|| panic!("nothing runs {target}")));
+        for wanted in filters(command) {
+            assert!(run.iter().any(|filter| wanted.contains(&**filter)), "{target} does not run {wanted}: {run:?}");
+            count += 1;
+        }
+    }
+    assert!(count >= 8, "{count}");
+}
