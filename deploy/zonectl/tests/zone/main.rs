@@ -2,6 +2,7 @@
 
 mod authority;
 mod changes;
+mod checklist;
 mod domains;
 mod export;
 mod faults;
