@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use super::indexed::{Text, Way, backwards, host_backwards};
+
 /// A text in which `*` stands for anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(Box<str>);
@@ -23,6 +25,23 @@ impl Pattern {
     #[must_use]
     pub fn tail(&self) -> &str {
         self.0.rsplit('*').next().unwrap_or_default()
+    }
+
+    /// The ways to find what has paths: by what they begin with, or by what they end with. One that has neither is found by both, under nothing.
+    pub(super) fn ways_of_paths(paths: &[Self]) -> Vec<Way> {
+        let way = |heads: bool| -> Way {
+            let one = |path: &Self| match (path.head(), path.tail()) {
+                (head, tail) if tail.is_empty() || (heads && !head.is_empty()) => (Text::Path, head.to_owned()),
+                (_, tail) => (Text::PathBackwards, backwards(tail)),
+            };
+            paths.iter().map(one).collect()
+        };
+        if paths.is_empty() { Vec::new() } else { vec![way(true), way(false)] }
+    }
+
+    /// The way to find what has hosts: by what they end with.
+    pub(super) fn way_of_hosts(hosts: &[Self]) -> Way {
+        hosts.iter().map(|host| (Text::HostBackwards, host_backwards(host.tail()))).collect()
     }
 
     /// Whether a text fits.

@@ -1,12 +1,10 @@
 //! An operator's rule: what it matches, and what is done then.
 
-use std::borrow::Cow;
-
 use cache::Fields;
 use contract::Country;
 
 use super::decode;
-use super::indexed::Begins;
+use super::indexed::{Begins, Text, Way};
 use super::pattern::Pattern;
 use super::ranges::Ranges;
 use crate::exchange::Visitor;
@@ -102,13 +100,18 @@ pub struct Asked<'a, F: ?Sized> {
     pub cleared: bool,
 }
 
-/// By paths; a rule that names none may match any.
+/// By paths or by hosts; a rule that names neither may match any request.
 impl Begins for Rule {
-    fn beginnings(&self) -> Vec<Cow<'_, str>> {
-        if self.when.paths.is_empty() {
-            return vec!["".into()];
+    fn ways(&self) -> Vec<Way> {
+        let When { paths, hosts, .. } = &self.when;
+        let mut ways = Pattern::ways_of_paths(paths);
+        if !hosts.is_empty() {
+            ways.push(Pattern::way_of_hosts(hosts));
         }
-        self.when.paths.iter().map(|path| path.head().into()).collect()
+        if ways.is_empty() {
+            ways.push(vec![(Text::Path, String::new())]);
+        }
+        ways
     }
 }
 

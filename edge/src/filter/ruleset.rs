@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use cache::Fields;
 use contract::Problem;
 
-use super::indexed::{Begins, Indexed};
+use super::indexed::{Begins, Indexed, Way};
 use super::line::is_name;
 use super::look::{Looked, Place, look};
 use super::pattern::Pattern;
@@ -59,21 +59,16 @@ pub struct Route {
 
 /// By hosts, from their ends.
 impl Begins for OfSite {
-    fn beginnings(&self) -> Vec<Cow<'_, str>> {
-        self.hosts.iter().map(|host| backwards(host.tail()).into()).collect()
+    fn ways(&self) -> Vec<Way> {
+        vec![Pattern::way_of_hosts(&self.hosts)]
     }
 }
 
 /// By paths.
 impl Begins for Route {
-    fn beginnings(&self) -> Vec<Cow<'_, str>> {
-        self.paths.iter().map(|path| path.head().into()).collect()
+    fn ways(&self) -> Vec<Way> {
+        Pattern::ways_of_paths(&self.paths)
     }
-}
-
-/// A host from its end, in lower case.
-fn backwards(host: &str) -> String {
-    host.chars().rev().map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// A rule that matched, and what was done.
@@ -199,14 +194,14 @@ impl Ruleset {
         self.route_of(path)?.size
     }
 
-    /// The rules that a request's path lets match.
+    /// The rules that a request's path and host let match.
     fn concerned<'a, F: ?Sized>(
         &'a self,
         before: &'a [Rule],
         asked: &Asked<'a, F>,
     ) -> impl Iterator<Item = &'a Rule> + use<'a, F> {
-        let path = asked.path;
-        before.iter().chain(self.rules.of(move || path.into()))
+        let (host, path) = (asked.host, asked.path);
+        before.iter().chain(self.rules.of(move |text| text.of(host, path)))
     }
 
     fn operators<'a, F: Fields + ?Sized>(
@@ -253,7 +248,9 @@ impl Ruleset {
     }
 
     fn route_of(&self, path: &str) -> Option<&Route> {
-        self.routes.of(|| path.into()).find(|route| route.paths.iter().any(|pattern| pattern.fits(path.as_bytes())))
+        self.routes
+            .of(|text| text.of("", path))
+            .find(|route| route.paths.iter().any(|pattern| pattern.fits(path.as_bytes())))
     }
 
     fn route<F: Fields + ?Sized>(&self, asked: &Asked<'_, F>, verdict: &mut Verdict) -> bool {
@@ -277,7 +274,7 @@ impl Ruleset {
     }
 
     fn of_site<F: ?Sized>(&self, asked: &Asked<'_, F>) -> Option<&OfSite> {
-        self.sites.of(|| backwards(asked.host).into()).find(|site| {
+        self.sites.of(|text| text.of(asked.host, asked.path)).find(|site| {
             let host = || site.hosts.iter().any(|host| host.fits_any_case(asked.host.as_bytes()));
             (site.paths.is_empty() || begins_with_any(asked.path, &site.paths)) && host()
         })

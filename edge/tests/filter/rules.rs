@@ -237,11 +237,13 @@ mod in_turn {
 }
 
 proptest! {
-    /// Of many rules only those are looked at whose beginning fits; what is found is what looking at all finds.
+    /// Of many rules only those are looked at whose path or host may fit; what is found is what looking at all finds.
     #[test]
     fn many_rules_say_what_each_in_turn_would(
         rules in prop::collection::vec(
-            (prop::collection::vec("/?[ab*]{1,2}(/[ab*]{0,2}){0,2}", 0..3), prop::sample::select(vec!["", " method=POST", " agent=x"])),
+            (prop::collection::vec("/?[ab*]{1,2}(/[ab*]{0,2}){0,2}", 0..3), prop::sample::select(vec![
+                "", " method=POST", " agent=x", " host=Makenot.WORK", " host=*.work", " host=a.work", " host=makenot.*", " host=*enot*,a.work",
+            ])),
             0..40,
         ),
         routes in prop::collection::vec("(/[ab*]{0,2}){1,3}", 0..20),

@@ -18,6 +18,9 @@ use super::site::{HostPattern, SiteSection};
 use super::value::Size;
 use super::{Fault, Rate, syntax};
 
+/// Rules that one request may have to be held against one by one.
+const MOST_TOGETHER: usize = 1_000;
+
 /// `[filter]` as written.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -228,6 +231,12 @@ fn file(path: &Path, faults: &mut Vec<Fault>) -> Ruleset {
         name(&section.name, &mut names, &mut wrong);
         rules.rules.extend(rule(section, &mut wrong));
     }
+    let together = rules.rules.together();
+    if together > MOST_TOGETHER {
+        fault(format!(
+            "{together} rules can't be told apart by what their paths begin or end with, nor by their hosts, so each request would be held against all of them: {MOST_TOGETHER} are the most. Put what is treated alike, such as addresses, into the lists of one rule"
+        ));
+    }
     for (n, section) in read.route.into_iter().enumerate() {
         let key = format!("route[{n}] `{}`", section.name);
         let mut wrong = |what: String| fault(format!("{key}: {what}"));
@@ -364,3 +373,6 @@ fn methods(texts: Vec<String>, wrong: &mut impl FnMut(String)) -> Vec<Box<str>> 
     }
     texts.into_iter().map(Into::into).collect()
 }
+
+#[cfg(test)]
+mod tests;
