@@ -62,6 +62,14 @@ impl Member {
     }
 }
 
+/// The place of a bit that is set, after so many others that are.
+fn nth(mut bits: u64, others: u32) -> usize {
+    for _ in 0..others {
+        bits &= bits - 1;
+    }
+    bits.trailing_zeros() as usize
+}
+
 impl Balance {
     /// Upstreams with these weights.
     pub(super) fn new(weights: impl Iterator<Item = u32>, failures: u32, ejected: Duration) -> Self {
@@ -76,19 +84,17 @@ impl Balance {
     /// ones that are out are asked last. `random` decides between equals.
     pub(super) fn pick(&self, tried: u64, now: Instant, random: u64) -> Option<usize> {
         let mut members = self.members();
-        let untried = |n: &usize| tried & (1 << n) == 0;
-        let mut choice: Vec<usize> =
-            (0..members.len()).filter(untried).filter(|n| members[*n].available(now)).collect();
-        if choice.is_empty() {
-            choice = (0..members.len()).filter(untried).collect();
-        }
-        let n = match choice[..] {
-            [] => return None,
-            [only] => only,
-            _ => {
-                let at = |random: u64, of: usize| (random % of as u64) as usize;
-                let first = choice.swap_remove(at(random >> 32, choice.len()));
-                let second = choice[at(random & 0xffff_ffff, choice.len())];
+        // An app has 64 upstreams at most: a bit for each.
+        let untried = u64::MAX.checked_shr(64 - members.len().min(64) as u32).unwrap_or(0) & !tried;
+        let bit = |(n, member): (usize, &Member)| u64::from(member.available(now)) << n;
+        let up = untried & members.iter().take(64).enumerate().map(bit).fold(0, |all, bit| all | bit);
+        let choice = if up == 0 { untried } else { up };
+        let n = match choice.count_ones() {
+            0 => return None,
+            1 => nth(choice, 0),
+            many => {
+                let first = nth(choice, (random >> 32) as u32 % many);
+                let second = nth(choice & !(1 << first), random as u32 % (many - 1));
                 // Compared as fractions, with the request that it would get.
                 let load =
                     |n: usize, other: usize| (u64::from(members[n].in_flight) + 1) * u64::from(members[other].weight);
@@ -201,6 +207,29 @@ mod tests {
         assert!((95..=105).contains(&weighted[0]), "{weighted:?}");
         let many = spread(&balance(&[1; 8]), 800, now);
         assert!(many.iter().all(|n| (95..=105).contains(n)), "{many:?}");
+    }
+
+    /// What was tried, or is out, is never chosen, and all else is, each as often.
+    #[test]
+    fn all_of_64_get_their_share_and_no_other() {
+        let (now, most) = (Instant::now(), balance(&[1; 64]));
+        (0..64).step_by(2).for_each(|n| assert!(eject(&most, n, now).is_some()));
+        // Half are out, of which these may be asked when all else was tried.
+        let tried = 0xffff_0000_0000_0000;
+        let mut count = [0; 64];
+        for _ in 0..24_000 {
+            let n = most.pick(tried, now, rand::random()).expect("one");
+            count[n] += 1;
+            most.left(n);
+        }
+        for (n, count) in count.into_iter().enumerate() {
+            // A thousand each; six standard deviations are 190.
+            let right = if n < 48 && n % 2 == 1 { 800..1200 } else { 0..1 };
+            assert!(right.contains(&count), "{n}: {count}");
+        }
+        let odd = 0xaaaa_aaaa_aaaa_aaaa;
+        assert!(most.pick(odd, now, rand::random()).is_some_and(|n| n % 2 == 0));
+        assert_eq!(most.pick(u64::MAX, now, 7), None);
     }
 
     #[test]
