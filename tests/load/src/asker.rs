@@ -123,6 +123,11 @@ impl Asker {
         self.sent.fetch_add(1, Ordering::Relaxed) < self.most
     }
 
+    /// Whether one was not sent because it would have been one too many.
+    pub(crate) fn is_over_bounds(&self) -> bool {
+        self.sent.load(Ordering::Relaxed) > self.most
+    }
+
     /// Counts one that was never sent.
     pub(crate) fn not_sent(&self, turn: &Turn, phase: usize, due: Instant) {
         let Some(asked) = self.kinds.get(turn.kind).and_then(|steps| steps.get(turn.step)) else { return };
@@ -177,7 +182,7 @@ impl Asker {
                 request = request.header(header::RANGE, range);
             }
             let request = request.body(Full::default()).map_err(|_| "no request")?;
-            read(line.sender().request(request).await.map_err(|e| kind_of(&e))?).await
+            read(line.files().request(request).await.map_err(|e| kind_of(&e))?).await
         };
         let answered = timeout(self.timeout, one).await.unwrap_or(Err(TIMEOUT));
         let outcome = answered.map_err(Failed::from).and_then(|answer| expected(answer, &[200, 206]));
@@ -270,7 +275,7 @@ fn kind_of(error: &hyper_util::client::legacy::Error) -> Kind {
 }
 
 /// Whether any cache on the way answered from its store (RFC 9211).
-fn hit(fields: &HeaderMap) -> Option<bool> {
+pub(crate) fn hit(fields: &HeaderMap) -> Option<bool> {
     let mut spoke = false;
     for value in fields.get_all("cache-status") {
         spoke = true;

@@ -10,7 +10,7 @@ const TOP: f64 = 12.0;
 /// One chart.
 pub(crate) struct Chart {
     pub(crate) title: String,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: String,
     pub(crate) lines: Vec<Line>,
     /// Where a figure stands on the axis.
     pub(crate) rows: Vec<Mark>,
@@ -39,7 +39,7 @@ pub(crate) struct Mark {
 /// What a chart is made of.
 pub(crate) struct Plot<'a> {
     pub(crate) title: &'a str,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: &'a str,
     /// Of each figure.
     pub(crate) at: &'a [f64],
     /// Word at each of those places that get one.
@@ -87,7 +87,7 @@ impl Plot<'_> {
             within.map(|(at, word)| Mark { at: x(at), word }).collect()
         };
         let (columns, borders) = (marks(self.columns), marks(self.borders));
-        Some(Chart { title: self.title.to_owned(), unit: self.unit, lines, rows, columns, borders })
+        Some(Chart { title: self.title.to_owned(), unit: self.unit.to_owned(), lines, rows, columns, borders })
     }
 }
 

@@ -28,27 +28,9 @@ impl Progress {
             rates.pop_front();
         }
         rates.push_back(second.ended);
-        let cpu: Vec<String> =
-            second.processes.iter().map(|(name, usage)| format!("{name} {:.2}", usage.cpu_cores)).collect();
-        let line = format!(
-            "{:>4} s  {:>6} req/s  p50 {:>8}  p99 {:>8}  errors {:>4}  under way {:>4}  streams {:>4}",
-            second.at_s + 1,
-            second.ended,
-            milliseconds(second.p50_ms),
-            milliseconds(second.p99_ms),
-            second.failed,
-            second.in_flight,
-            second.streams
-        );
-        let mut out = std::io::stderr().lock();
+        let said = said(second, rates.make_contiguous(), std::io::stderr().is_terminal());
         // Who reads them has gone: the run is measured all the same.
-        let _ = if std::io::stderr().is_terminal() {
-            write!(out, "\r\x1b[2K{line}  {}", sparkline(rates.make_contiguous()))
-        } else if (second.at_s + 1).is_multiple_of(EVERY) {
-            writeln!(out, "{line}  cores: {}", cpu.join(", "))
-        } else {
-            Ok(())
-        };
+        let _ = std::io::stderr().lock().write_all(said.as_bytes());
     }
 
     /// A rate of a search has been tried.
@@ -69,6 +51,28 @@ impl Progress {
             eprintln!();
         }
     }
+}
+
+/// What is written of a second: in a terminal in place of the last, else every few seconds with the CPU of each process.
+fn said(second: &Second, rates: &[u64], terminal: bool) -> String {
+    let line = format!(
+        "{:>4} s  {:>6} req/s  p50 {:>8}  p99 {:>8}  errors {:>4}  under way {:>4}  streams {:>4}",
+        second.at_s + 1,
+        second.ended,
+        milliseconds(second.p50_ms),
+        milliseconds(second.p99_ms),
+        second.failed,
+        second.in_flight,
+        second.streams
+    );
+    if terminal {
+        return format!("\r\x1b[2K{line}  {}", sparkline(rates));
+    }
+    if !(second.at_s + 1).is_multiple_of(EVERY) {
+        return String::new();
+    }
+    let cpu = second.processes.iter().map(|(name, usage)| format!("{name} {:.2}", usage.cpu_cores));
+    format!("{line}  cores: {}\n", cpu.collect::<Vec<_>>().join(", "))
 }
 
 /// Eight heights, the highest being the most.
@@ -197,4 +201,40 @@ pub fn comparison(compared: &[Compared]) -> String {
         let _ = writeln!(text, "{:<44} {a:>12.3} {b:>12.3} {ratio:>8} {:>8.3}  {verdict}", one.figure, one.chance);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::Usage;
+
+    #[test]
+    fn a_sparkline_is_as_high_as_its_most() {
+        assert_eq!(sparkline(&[0, 1, 2, 3, 4, 5, 6, 7]), "▁▂▃▄▅▆▇█");
+        assert_eq!(sparkline(&[700, 350, 0, 699]), "█▄▁▇");
+        assert_eq!((sparkline(&[0, 0]), sparkline(&[])), ("▁▁".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_line_is_as_its_reader_reads() {
+        let usage = Usage { cpu_cores: 0.256, ..Usage::default() };
+        let processes = [("app", usage), ("gateway", usage)].map(|(name, usage)| (name.to_owned(), usage)).into();
+        let second = |at_s: u64| Second {
+            at_s,
+            ended: 1234,
+            failed: 5,
+            p50_ms: 0.25,
+            p99_ms: 12_345.0,
+            in_flight: 7,
+            streams: 8,
+            processes: std::collections::BTreeMap::clone(&processes),
+            ..Second::default()
+        };
+        let line = "   5 s    1234 req/s  p50   250 µs  p99   12.3 s  errors    5  under way    7  streams    8";
+        // A log gets one of five, whole.
+        assert_eq!(said(&second(4), &[1, 2], false), format!("{line}  cores: app 0.26, gateway 0.26\n"));
+        assert_eq!([0, 3, 5].map(|at_s| said(&second(at_s), &[1], false)), [""; 3]);
+        // A terminal gets each in place of the last.
+        assert_eq!(said(&second(4), &[1, 2], true), format!("\r\x1b[2K{line}  ▄█"));
+    }
 }

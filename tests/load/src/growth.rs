@@ -2,7 +2,8 @@
 //!
 //! What is measured is the gateway's own process, over a bounded number of hits on a few keep-alive connections, in rounds.
 
-use std::future::Future;
+mod table;
+mod upstreams;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -14,10 +15,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rand::Rng as _;
 
+use crate::asker::hit;
 use crate::local::Local;
 use crate::outcome::count;
 use crate::process;
 use crate::report::{Case, Report};
+use upstreams::{HOST, Upstreams};
+
+pub(crate) use table::amount;
+pub use table::table;
 
 /// Requests of a round.
 const REQUESTS: u64 = 4_000;
@@ -27,8 +33,8 @@ const ROUNDS: usize = 5;
 const AT_ONCE: usize = 8;
 /// Purges in one call.
 const BATCH: u64 = 100;
-/// Room for a hundred thousand answers.
-const CACHE: &str = "[cache]\nsize = \"2GiB\"\n";
+/// Room for a million answers.
+const CACHE: &str = "[cache]\nsize = \"4GiB\"\n";
 
 type Asking = Client<HttpConnector, Full<Bytes>>;
 
@@ -41,19 +47,28 @@ enum Grows {
     PurgedPrefixes,
     Subscribers,
     Rules,
+    RulesByEnd,
+    RulesByHost,
+    RulesUntold,
     Sites,
+    Upstreams,
 }
 
-/// Each, with how much of it is measured. A purge log has room for 10,000 in all; a stream is two of the
-/// gateway's descriptors, of which many systems allow 20,000.
+/// Each, with how much of it is measured. What is bounded is measured up to its bound: a purge log has room for 10,000 in all, an app has 64
+/// upstreams, rules that neither path nor host tells apart are 1,000; a stream is two of the gateway's descriptors, of which many systems allow
+/// 20,000.
 const ALL: &[(Grows, &str, &[u64])] = &[
-    (Grows::Objects, "a hit, by stored objects", &[1_000, 10_000, 100_000]),
+    (Grows::Objects, "a hit, by stored objects", &[1_000, 10_000, 100_000, 1_000_000]),
     (Grows::PurgedUrls, "a hit, by purged URLs", &[100, 1_000, 9_000]),
     (Grows::PurgedTags, "a hit, by purged tags", &[100, 1_000, 9_000]),
     (Grows::PurgedPrefixes, "a hit, by purged prefixes", &[100, 1_000, 9_000]),
     (Grows::Subscribers, "a hit, by open event streams", &[100, 1_000, 5_000]),
-    (Grows::Rules, "a hit, by rules of the filter", &[1_000, 10_000, 100_000]),
+    (Grows::Rules, "a hit, by rules for what paths begin with", &[1_000, 10_000, 100_000, 1_000_000]),
+    (Grows::RulesByEnd, "a hit, by rules for what paths end with", &[1_000, 10_000, 100_000]),
+    (Grows::RulesByHost, "a hit, by rules for hosts", &[1_000, 10_000, 100_000]),
+    (Grows::RulesUntold, "a hit, by rules for neither path nor host", &[10, 100, 1_000]),
     (Grows::Sites, "a hit, by sites of the configuration", &[100, 1_000, 10_000]),
+    (Grows::Upstreams, "passed on, by upstreams of the app", &[1, 8, 64]),
 ];
 
 /// Measures all of it; `quick` is only whether it works, with the least of each.
@@ -84,8 +99,8 @@ pub async fn measure(quick: bool) -> Result<Report, String> {
 async fn one(grows: Grows, amount: u64, quick: bool) -> Result<Vec<f64>, String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let mut overlay = CACHE.to_owned();
-    if grows == Grows::Rules {
-        let rules: String = (0..amount).map(rule).collect();
+    if let Some(when) = grows.rule() {
+        let rules: String = (0..amount).map(|number| rule(number, &when(number))).collect();
         let path = folder.path().join("rules.toml");
         std::fs::write(&path, rules).map_err(|e| format!("{}: {e}", path.display()))?;
         overlay.push_str(&format!("[filter]\nblock = [\"sqli\"]\nrules = \"{}\"\n", path.display()));
@@ -94,14 +109,29 @@ async fn one(grows: Grows, amount: u64, quick: bool) -> Result<Vec<f64>, String>
         overlay.push_str("[filter]\nblock = [\"sqli\"]\n");
         overlay.extend((0..amount).map(site));
     }
+    let upstreams = if grows == Grows::Upstreams { Upstreams::start(amount).await? } else { Upstreams::default() };
+    overlay.push_str(&upstreams.site());
     let stack = Local::start(quick, &overlay).await?;
     let samples = with(&stack, grows, amount).await;
     stack.stop().await;
     samples
 }
 
-fn rule(number: u64) -> String {
-    format!("[[rule]]\nname = \"r{number}\"\npath = [\"/never/{number}/*\"]\naction = \"block\"\n\n")
+impl Grows {
+    /// What the nth rule says of a request, where it is rules that grow.
+    fn rule(self) -> Option<fn(u64) -> String> {
+        Some(match self {
+            Self::Rules => |number| format!("path = [\"/never/{number}/*\"]"),
+            Self::RulesByEnd => |number| format!("path = [\"*/never/{number}.php\"]"),
+            Self::RulesByHost => |number| format!("host = [\"n{number}.example\"]"),
+            Self::RulesUntold => |number| format!("address = [\"10.0.{}.{}\"]", number / 256, number % 256),
+            _ => return None,
+        })
+    }
+}
+
+fn rule(number: u64, when: &str) -> String {
+    format!("[[rule]]\nname = \"r{number}\"\n{when}\naction = \"block\"\n\n")
 }
 
 /// Every second one is of a wildcard. They have one app together, as it is not what is asked about here, and each app is looked after.
@@ -115,7 +145,11 @@ async fn with(stack: &Local, grows: Grows, amount: u64) -> Result<Vec<f64>, Stri
     let target = stack.target(false)?;
     let objects = if grows == Grows::Objects { amount } else { 100 };
     let url = |number: u64| format!("{}/cache?cc=max-age%3D86400&tag=t{number}&n={number}", target.url);
-    each(0..objects, |number| ask(&asking, Request::get(url(number)), "", 200)).await?;
+    let one = |number: u64| match grows {
+        Grows::Upstreams => Request::get(url(number)).header("host", HOST),
+        _ => Request::get(url(number)),
+    };
+    each(0..objects, async |number| ask(&asking, one(number), "", 200).await.map(drop)).await?;
     let purge = |from: u64| {
         let names = (from..(from + BATCH).min(amount)).map(|n| match grows {
             Grows::PurgedTags => format!("\"other-{n}\""),
@@ -150,7 +184,13 @@ async fn with(stack: &Local, grows: Grows, amount: u64) -> Result<Vec<f64>, Stri
     for round in 0..=ROUNDS {
         let before = used();
         let numbers = (0..REQUESTS).map(|_| rand::rng().random_range(0..objects));
-        each(numbers, |number| ask(&asking, Request::get(url(number)), "", 200)).await?;
+        let hits = grows != Grows::Upstreams;
+        let asked = async |number| match ask(&asking, one(number), "", 200).await? {
+            // What was evicted, or never stored, is no hit, and costs more.
+            hit if hit == Some(true) || !hits => Ok(()),
+            _ => Err(format!("{}: no hit", url(number))),
+        };
+        each(numbers, asked).await?;
         if round > 0 {
             samples.push((used() - before) * 1e6 / count(REQUESTS));
         }
@@ -159,25 +199,26 @@ async fn with(stack: &Local, grows: Grows, amount: u64) -> Result<Vec<f64>, Stri
 }
 
 /// A few at once.
-async fn each<F: Future<Output = Result<(), String>>>(
+async fn each(
     numbers: impl IntoIterator<Item = u64>,
-    ask: impl Fn(u64) -> F,
+    ask: impl AsyncFn(u64) -> Result<(), String>,
 ) -> Result<(), String> {
-    let mut asked = stream::iter(numbers).map(ask).buffer_unordered(AT_ONCE);
+    let mut asked = stream::iter(numbers).map(|number| ask(number)).buffer_unordered(AT_ONCE);
     while let Some(asked) = asked.next().await {
         asked?;
     }
     Ok(())
 }
 
-async fn ask(asking: &Asking, request: http::request::Builder, body: &str, right: u16) -> Result<(), String> {
+/// Whether it was a hit, where a cache spoke.
+async fn ask(asking: &Asking, request: http::request::Builder, body: &str, right: u16) -> Result<Option<bool>, String> {
     let request = request.body(Full::new(Bytes::from(body.to_owned()))).map_err(|e| e.to_string())?;
     let uri = request.uri().clone();
     let response = asking.request(request).await.map_err(|e| format!("{uri}: {e}"))?;
-    let status = response.status().as_u16();
+    let (status, hit) = (response.status().as_u16(), hit(response.headers()));
     let body = response.into_body().collect().await.map_err(|e| format!("{uri}: {e}"))?.to_bytes();
     if status == right {
-        return Ok(());
+        return Ok(hit);
     }
     Err(format!("{uri}: status {status}: {}", String::from_utf8_lossy(&body[..body.len().min(300)])))
 }

@@ -42,4 +42,4 @@ mod way;
 mod words;
 
 pub use run::OnSecond;
-pub use session::{Session, is_interrupted, scenario_needs_a_hand};
+pub use session::{Session, is_interrupted, is_missing, soak_is_missing};

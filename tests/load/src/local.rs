@@ -2,7 +2,7 @@
 //! can go and come back.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -20,11 +20,28 @@ use crate::target::{Edge, Target};
 use crate::watch::plain;
 use crate::{ports, process};
 
-/// What the gateway is given besides the stack's configuration: the stack takes an app of somebody else's to have no static files.
-fn site(app: &str) -> String {
+/// The host by which our edge asks, who must show the zone's certificate and sign. By any other anyone may ask.
+const BY_THE_EDGE: &str = "makenot.work";
+
+/// What the gateway is given besides the stack's configuration: the stack takes an app of somebody else's to have no static files. Payments are
+/// told of by who has the secret.
+fn site(app: &str, webhook: &Path) -> String {
     let folder = workspace().join("tests/demo/static");
-    format!("[[site]]\nhosts = [\"*\"]\napp = \"{app}\"\ntrust = \"direct\"\nstatic = \"{}\"\n", folder.display())
+    let site = |host: &str, trust: &str| {
+        format!(
+            "[[site]]\nhosts = [\"{host}\"]\napp = \"{app}\"\ntrust = \"{trust}\"\nstatic = \"{}\"\n",
+            folder.display()
+        )
+    };
+    let sender = format!(
+        "[webhook.payments]\npath = \"/webhooks/stripe\"\nscheme = \"bearer\"\nsecrets_file = \"{}\"\n",
+        webhook.display()
+    );
+    site(BY_THE_EDGE, "edge-only") + &site("*", "direct") + &sender
 }
+
+/// The file with the webhooks' secret.
+const WEBHOOK: &str = "webhook.key";
 
 /// The running stack; dropping it ends it.
 pub struct Local {
@@ -62,7 +79,10 @@ impl Local {
         let app_address = free_address()?.to_string();
         let app_binary = built.join("demo");
         let app = start_app(&app_binary, &app_address).await?;
-        let overlay = added.to_owned() + &site(&app_address);
+        let webhook = folder.path().join(WEBHOOK);
+        let secret = format!("{:032x}", rand::random::<u128>());
+        std::fs::write(&webhook, secret).map_err(|e| format!("{}: {e}", webhook.display()))?;
+        let overlay = added.to_owned() + &site(&app_address, &webhook);
         let added = folder.path().join("overlay.toml");
         std::fs::write(&added, overlay).map_err(|e| format!("{}: {e}", added.display()))?;
         let mut dev = Command::new(built.join("dev"))
@@ -86,7 +106,8 @@ impl Local {
         Ok(Self { app: Some(app), app_binary, app_address, dev, gateway, addresses, peer: None, folder })
     }
 
-    /// Has somebody else stand before the app, whom visitors are sent to from then on.
+    /// Has somebody else stand before the app, whom visitors are sent to from then on. Who sends a webhook is verified by nobody then
+    /// ([`Scenario::unverified`](crate::scenario::Scenario::unverified)).
     ///
     /// # Errors
     /// It is not installed, or does not start.
@@ -104,6 +125,7 @@ impl Local {
             url: self.addresses.edge.trim_end_matches('/').to_owned(),
             admin: Some(self.addresses.admin.clone()),
             processes: self.processes(),
+            secrets: [("webhook".to_owned(), self.folder.path().join(WEBHOOK))].into(),
             ..Target::default()
         };
         if let Some(peer) = &self.peer {
@@ -113,7 +135,9 @@ impl Local {
             let entries = std::fs::read_dir(self.folder.path()).map_err(|e| e.to_string())?;
             let keys = entries.flatten().map(|entry| entry.path()).find(|path| path.join("edge.keys").exists());
             let keys = keys.ok_or("the stack's folder has no keys")?;
-            target.url = self.addresses.gateway.trim_end_matches('/').to_owned();
+            let port = self.addresses.gateway.trim_end_matches('/').rsplit_once(':').map_or("443", |(_, port)| port);
+            target.url = format!("https://{BY_THE_EDGE}:{port}");
+            target.connect = Some(Ipv4Addr::LOCALHOST.into());
             target.ca = Some(keys.join("ca.pem"));
             target.edge = Some(Edge {
                 keys_file: keys.join("edge.keys"),

@@ -137,13 +137,14 @@ struct Whom {
     #[arg(long, conflicts_with = "against")]
     stack: bool,
     /// The same, built without optimising: whether it works, not how fast it is
-    #[arg(long, requires = "stack")]
+    // clap leaves out what is required where it conflicts with what is there.
+    #[arg(long, requires = "stack", conflicts_with = "against")]
     quick: bool,
     /// Come as Cloudflare's edge does: by TLS with the zone's certificate and the edge's signature
-    #[arg(long, requires = "stack")]
+    #[arg(long, requires = "stack", conflicts_with = "against")]
     as_edge: bool,
     /// Put nginx or HAProxy before the stack's app, in the gateway's place
-    #[arg(long, value_name = "PEER", requires = "stack", conflicts_with = "as_edge")]
+    #[arg(long, value_name = "PEER", requires = "stack", conflicts_with_all = ["as_edge", "against"])]
     through: Option<Kind>,
     /// A server on this machine, or a file that describes one and says that it may be loaded
     #[arg(long, value_name = "URL|FILE", required_unless_present = "stack")]
@@ -211,7 +212,9 @@ async fn act(command: What) -> Result<bool, Failure> {
         }
         What::Growth { quick, out } => {
             raise_file_limit();
-            return written(load::growth::measure(quick).await, quick, out);
+            let report = load::growth::measure(quick).await;
+            report.iter().for_each(|report| println!("\n{}", load::growth::table(report)));
+            return written(report, quick, out);
         }
         What::Limits { mixes, quick, out } => {
             raise_file_limit();
@@ -248,11 +251,10 @@ async fn act(command: What) -> Result<bool, Failure> {
                 return Err(Failure::Usage(right.to_owned()));
             }
             // A quarter of it goes before each, to warm up.
-            let within_bounds = |scenario: Scenario| match scenario.bounds.lasts.0 {
-                most if most < each.mul_f64(1.25) => {
-                    Err(format!("--each {each} and a quarter to warm up are more than the scenario's bounds.lasts"))
-                }
-                _ => Ok(scenario),
+            let within_bounds = |scenario: Scenario| {
+                let held = scenario.may_hold(to, each.mul_f64(1.25));
+                held.map_err(|what| format!("--to {to} with --each {each} and a quarter to warm up: {what}"))?;
+                Ok(scenario)
             };
             let session = whom.session(within_bounds).await?;
             let search = Search { from, to, each: *each, within };
@@ -263,11 +265,15 @@ async fn act(command: What) -> Result<bool, Failure> {
             if !(rate.is_finite() && rate > 0.0) || lasts.as_secs() < 20 {
                 return Err(Failure::Usage("--rate is above 0, --lasts is 20s or more".to_owned()));
             }
-            let within = |scenario: Scenario| match scenario.bounds.lasts.0 {
-                most if most < *lasts => Err(format!("--lasts {lasts} is more than the scenario's bounds.lasts")),
-                _ => Ok(scenario),
+            let within = |scenario: Scenario| {
+                let held = scenario.may_hold(rate, *lasts);
+                held.map_err(|what| format!("--rate {rate} with --lasts {lasts}: {what}"))?;
+                Ok(scenario)
             };
             let session = whom.session(within).await?;
+            if let Some(missing) = load::soak_is_missing(&session.target) {
+                return Err(Failure::Usage(missing));
+            }
             let outcome = session.soak(rate, *lasts, &on_second).await;
             (whom, end(session, outcome).await?)
         }
@@ -328,7 +334,10 @@ async fn end(session: Session, outcome: Result<Outcome, String>) -> Result<Outco
 
 impl Whom {
     async fn session(&self, change: impl FnOnce(Scenario) -> Result<Scenario, String>) -> Result<Session, Failure> {
-        let scenario = Scenario::open(&self.scenario).and_then(change).map_err(Failure::Usage)?;
+        let mut scenario = Scenario::open(&self.scenario).and_then(change).map_err(Failure::Usage)?;
+        if self.through.is_some() {
+            scenario = scenario.unverified();
+        }
         raise_file_limit();
         let mut stack = None;
         let mut target = match &self.against {
@@ -347,8 +356,8 @@ impl Whom {
         if self.http2 {
             target.http = Some(2);
         }
-        if let Some(fault) = load::scenario_needs_a_hand(&scenario, &target, stack.is_some()) {
-            return Err(Failure::Usage(fault));
+        if let Some(missing) = load::is_missing(&scenario, &target, stack.is_some()) {
+            return Err(Failure::Usage(missing));
         }
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);

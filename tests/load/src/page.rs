@@ -37,7 +37,7 @@ pub fn render(outcome: &Outcome) -> Result<String, String> {
     let several = outcome.rounds.len() > 1;
     let rounds = outcome.rounds.iter().enumerate().map(|(number, round)| RoundPage {
         name: match (outcome.command.as_str(), number) {
-            ("knee", 0) if several => "At the knee".to_owned(),
+            ("knee", 0) if outcome.knee.as_ref().is_some_and(|knee| knee.rate > 0.0) => "At the knee".to_owned(),
             ("knee", _) => "Where it broke".to_owned(),
             _ if several => format!("Round {}", number + 1),
             _ => "The run".to_owned(),

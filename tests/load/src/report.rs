@@ -107,7 +107,7 @@ impl Report {
             command: command.to_owned(),
             date: output("date", &["-u", "+%F"]),
             machine: Machine::this(),
-            versions: BTreeMap::from([("rustc".to_owned(), output("rustc", &["--version"]))]),
+            versions: versions(),
             cases: Vec::new(),
             notes: Vec::new(),
         }
@@ -175,6 +175,20 @@ impl Machine {
     }
 }
 
+/// Of this project, with the commit where git is there (and a `+` where something is not in it), and of the compiler.
+fn versions() -> BTreeMap<String, String> {
+    let mut ours = env!("CARGO_PKG_VERSION").to_owned();
+    let folder = crate::local::workspace().display().to_string();
+    let git =
+        |arguments: &str| output("git", &["-C", &folder].into_iter().chain(arguments.split(' ')).collect::<Vec<_>>());
+    let commit = git("rev-parse --short=12 HEAD");
+    if !commit.is_empty() {
+        let more = if git("status --porcelain --untracked-files=no").is_empty() { "" } else { "+" };
+        ours.push_str(&format!(", {commit}{more}"));
+    }
+    BTreeMap::from([("this project".to_owned(), ours), ("rustc".to_owned(), output("rustc", &["--version"]))])
+}
+
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default()
@@ -194,6 +208,11 @@ mod tests {
             samples: samples.to_vec(),
         };
         let mut report = Report::new("example", "How fast?", "cargo measure");
+        let ours = &report.versions["this project"];
+        let (version, commit) = ours.split_once(", ").unwrap_or((ours, "0"));
+        assert_eq!(version, env!("CARGO_PKG_VERSION"));
+        // None where there is no git, as in a folder that was unpacked.
+        assert!(commit.trim_end_matches('+').bytes().all(|b| b.is_ascii_hexdigit()), "{ours}");
         report.cases = vec![case("a", &[3.0, 1.0, 2.0]), case("b", &[4.0, 1.0])];
         assert_eq!((report.cases[0].median(), report.cases[1].median()), (2.0, 2.5));
         let folder = tempfile::tempdir().unwrap();

@@ -44,15 +44,23 @@ pub(crate) struct Setting<'a> {
 struct Dealt {
     visitors: AtomicUsize,
     hurried: AtomicU64,
-    over_bounds: AtomicBool,
+}
+
+/// A round that has run.
+pub(crate) struct Ran {
+    pub(crate) round: Round,
+    /// What there is to note about it.
+    pub(crate) notes: Vec<String>,
+    /// It ended at `bounds.requests`, so that nothing says what would have come after.
+    pub(crate) over_bounds: bool,
 }
 
 impl Setting<'_> {
-    /// Runs all phases once; also what there is to note about it.
+    /// Runs all phases once.
     ///
     /// # Errors
     /// Nobody can sign in, a fault can't be brought about, or the server can't be reached at all.
-    pub(crate) async fn round(&self) -> Result<(Round, Vec<String>), String> {
+    pub(crate) async fn round(&self) -> Result<Ran, String> {
         let way = Arc::new(Way::prepare(self.target).await?);
         let sessions = match &self.scenario.sign_in {
             Some(wanted) if self.scenario.visitor.iter().any(|visitor| visitor.signed_in) => {
@@ -91,8 +99,9 @@ impl Setting<'_> {
         let connections = way.opened.opened.load(Ordering::Relaxed) - opened_before;
         let counters = Change::new(&before, &after, began.elapsed().as_secs_f64()).grown();
         let round = self.outcome(&asker, &mut samples, connections, counters);
-        let notes = notes(&round, &dealt, &way);
-        Ok((round, notes))
+        let over_bounds = asker.is_over_bounds();
+        let notes = notes(&round, &dealt, &way, over_bounds);
+        Ok(Ran { round, notes, over_bounds })
     }
 
     async fn metrics(&self) -> Result<Sample, String> {
@@ -248,7 +257,6 @@ fn deal(scenario: &Scenario, asker: &Arc<Asker>, runtime: &Handle, stop: &Atomic
                 return;
             }
             if !asker.may_send() {
-                dealt.over_bounds.store(true, Ordering::Relaxed);
                 return;
             }
             let late = micros(due.elapsed());
@@ -286,7 +294,7 @@ fn sleep_until(when: Instant, stop: &AtomicBool) -> bool {
 /// Behind by so much, the generator is part of what was measured.
 const LATE_MS: f64 = 5.0;
 
-fn notes(round: &Round, dealt: &Dealt, way: &Way) -> Vec<String> {
+fn notes(round: &Round, dealt: &Dealt, way: &Way, over_bounds: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let late = round.generator_late.p99_ms;
     if late > LATE_MS {
@@ -295,7 +303,7 @@ fn notes(round: &Round, dealt: &Dealt, way: &Way) -> Vec<String> {
              were due all the same; ask from another machine, or for less"
         ));
     }
-    if dealt.over_bounds.load(Ordering::Relaxed) {
+    if over_bounds {
         notes.push("ended early: bounds.requests were sent".to_owned());
     }
     let hurried = dealt.hurried.load(Ordering::Relaxed);

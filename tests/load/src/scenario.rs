@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::outcome::count;
+use crate::schedule::Schedule;
+use crate::words::words;
+
 pub use crate::amount::{Share, Span};
 pub use visitor::{Stays, Step, Visitor};
 
@@ -59,7 +63,7 @@ pub struct Scenario {
 pub struct Bounds {
     /// The longest that all phases together may last.
     pub lasts: Span,
-    /// The most requests of a round; the run ends there.
+    /// The most requests of a round, with those that follow from others; the run ends there, and has not kept its objectives.
     pub requests: u64,
     /// The most that may be under way at once; one more is not sent, and counts as an error.
     pub in_flight: usize,
@@ -237,6 +241,30 @@ impl Scenario {
         self.phase.iter().map(|phase| phase.lasts.0).sum()
     }
 
+    /// How many requests its phases have, without those that follow from others.
+    #[must_use]
+    pub fn requests(&self) -> f64 {
+        self.phase.iter().map(|phase| Schedule::new(phase).total()).sum()
+    }
+
+    /// Whether its bounds let one rate be held for so long.
+    ///
+    /// # Errors
+    /// By which of them they do not.
+    pub fn may_hold(&self, rate: f64, lasts: Duration) -> Result<(), String> {
+        let (requests, most) = (rate * lasts.as_secs_f64(), self.bounds.requests);
+        if lasts > self.bounds.lasts.0 {
+            return Err(format!("{} is longer than the scenario's bounds.lasts ({})", Span(lasts), self.bounds.lasts));
+        }
+        if requests > count(most) {
+            return Err(format!(
+                "{rate} requests a second for {} are {requests:.0}, more than the scenario's bounds.requests ({most})",
+                Span(lasts)
+            ));
+        }
+        Ok(())
+    }
+
     /// The same with all rates multiplied, and all times of phases and faults divided.
     ///
     /// # Errors
@@ -256,6 +284,17 @@ impl Scenario {
         Ok(self)
     }
 
+    /// The same where nothing verifies who sends: what would be refused for its credentials (401) is taken instead.
+    #[must_use]
+    pub fn unverified(mut self) -> Self {
+        for step in self.visitor.iter_mut().flat_map(|visitor| &mut visitor.step) {
+            if step.expect.contains(&401) {
+                step.expect.extend(200..300);
+            }
+        }
+        self
+    }
+
     /// Only its visitors, at one rate.
     #[must_use]
     pub fn at_rate(&self, name: &str, rate: f64, lasts: Duration) -> Self {
@@ -270,6 +309,14 @@ impl Scenario {
         let p99 = own.and_then(|own| own.p99).unwrap_or(self.objectives.p99);
         let errors = own.and_then(|own| own.errors).unwrap_or(self.objectives.errors);
         (p99.0, errors.0)
+    }
+
+    /// The secrets that its requests have in them, by name.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let visitors = self.visitor.iter();
+        let texts =
+            visitors.flat_map(|visitor| visitor.fields.values().chain(visitor.step.iter().flat_map(Step::texts)));
+        texts.flat_map(|text| words(text)).filter_map(|word| word.strip_prefix("secret."))
     }
 
     /// Every route that a run may count.

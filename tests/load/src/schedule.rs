@@ -41,8 +41,7 @@ impl Schedule {
     }
 
     /// How many requests it has.
-    #[cfg(test)]
-    fn total(&self) -> f64 {
+    pub(crate) fn total(&self) -> f64 {
         self.stretches.iter().map(Stretch::requests).sum()
     }
 }

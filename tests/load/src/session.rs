@@ -9,12 +9,13 @@ use crate::faults::Hand;
 use crate::judge::judge;
 use crate::knee::{Ground, Search, Tried};
 use crate::local::Local;
-use crate::outcome::{FORMAT, Outcome, Round};
+use crate::outcome::{FORMAT, Outcome};
 use crate::report::Machine;
-use crate::run::{OnSecond, Setting};
+use crate::run::{OnSecond, Ran, Setting};
 use crate::scenario::Scenario;
 use crate::soak::growth;
 use crate::target::Target;
+use crate::way::Way;
 
 /// A scenario and its target.
 pub struct Session {
@@ -44,11 +45,10 @@ impl Session {
     pub async fn run(&self, rounds: usize, on_second: OnSecond<'_>) -> Result<Outcome, String> {
         let mut outcome = self.outcome("run");
         let hand = Hand::find(&self.scenario, &self.target, self.stack.as_ref())?;
+        self.reach().await?;
         for _ in 0..rounds {
-            let (round, notes) = self.round(&self.scenario, &hand, on_second, false).await?;
-            outcome.rounds.push(round);
-            outcome.notes.extend(notes);
-            if is_interrupted(&self.stop) {
+            take(&mut outcome, self.round(&self.scenario, &hand, on_second, false).await?);
+            if is_interrupted(&self.stop) || outcome.ended_early {
                 break;
             }
         }
@@ -76,9 +76,12 @@ impl Session {
             on_second,
             on_step,
         };
-        let (knee, rounds) = search.run(&ground).await?;
+        self.reach().await?;
+        let found = search.run(&ground).await?;
+        outcome.notes = found.notes;
         outcome.notes.push("faults of the scenario are left out: the knee is that of its visitors".to_owned());
-        (outcome.knee, outcome.rounds) = (Some(knee), rounds);
+        outcome.ended_early = found.over_bounds;
+        (outcome.knee, outcome.rounds) = (Some(found.knee), found.rounds);
         self.ended(&mut outcome);
         Ok(outcome)
     }
@@ -86,24 +89,21 @@ impl Session {
     /// Holds one rate for long.
     ///
     /// # Errors
-    /// The round could not run, or there is no process to look at.
+    /// The round could not run, or may not.
     pub async fn soak(
         &self,
         rate: f64,
         lasts: std::time::Duration,
         on_second: OnSecond<'_>,
     ) -> Result<Outcome, String> {
-        if self.target.processes.is_empty() {
-            let file = "the target's file names no [processes], so that no growth could be seen";
-            return Err(format!("{file}: name the server's, as in `gateway = 1234`, or add --stack"));
-        }
         let mut outcome = self.outcome("soak");
         let hand = Hand::Commands(std::collections::BTreeMap::new());
+        self.scenario.may_hold(rate, lasts)?;
+        self.reach().await?;
         let scenario = self.scenario.at_rate("held", rate, lasts);
-        let (round, notes) = self.round(&scenario, &hand, on_second, true).await?;
-        outcome.soak = growth(&round);
-        outcome.notes = notes;
-        outcome.rounds.push(round);
+        let ran = self.round(&scenario, &hand, on_second, true).await?;
+        outcome.soak = growth(&ran.round);
+        take(&mut outcome, ran);
         outcome.verdict = judge(&scenario, &outcome.rounds);
         self.ended(&mut outcome);
         Ok(outcome)
@@ -116,13 +116,18 @@ impl Session {
         }
     }
 
+    /// Before anything is measured: who asks for long finds out at once.
+    async fn reach(&self) -> Result<(), String> {
+        Way::prepare(&self.target).await?.reach().await
+    }
+
     async fn round(
         &self,
         scenario: &Scenario,
         hand: &Hand,
         on_second: OnSecond<'_>,
         counts_tasks: bool,
-    ) -> Result<(Round, Vec<String>), String> {
+    ) -> Result<Ran, String> {
         let (target, yes, stop) = (&self.target, self.yes.as_slice(), &self.stop);
         Setting { scenario, target, yes, hand, stop, on_second, counts_tasks }.round().await
     }
@@ -149,8 +154,29 @@ impl Session {
     }
 }
 
-/// What is missing for the scenario's faults, before anything is begun.
+/// Adds a round.
+fn take(outcome: &mut Outcome, ran: Ran) {
+    outcome.rounds.push(ran.round);
+    outcome.notes.extend(ran.notes);
+    outcome.ended_early |= ran.over_bounds;
+}
+
+/// What the scenario needs of the target's file and is not there, before anything is begun: a command for a fault, or a secret.
 #[must_use]
-pub fn scenario_needs_a_hand(scenario: &Scenario, target: &Target, stack: bool) -> Option<String> {
+pub fn is_missing(scenario: &Scenario, target: &Target, stack: bool) -> Option<String> {
+    if let Some(secret) = scenario.secrets().find(|secret| !target.secrets.contains_key(*secret)) {
+        return Some(format!(
+            "the scenario asks with {{secret.{secret}}}, of which the target's file has nothing: name the file that it is in, as in \
+             `secrets = {{ {secret} = \"{secret}.key\" }}`, or copy the scenario and leave that visitor out"
+        ));
+    }
     if stack { None } else { Hand::find(scenario, target, None).err() }
+}
+
+/// What a soak needs of the target's file and is not there.
+#[must_use]
+pub fn soak_is_missing(target: &Target) -> Option<String> {
+    let file = "the target's file names no [processes], so that no growth could be seen";
+    let needs = || format!("{file}: name the server's, as in `gateway = 1234`, or add --stack");
+    target.processes.is_empty().then(needs)
 }

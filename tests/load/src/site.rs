@@ -5,7 +5,10 @@ use std::path::Path;
 
 use askama::Template;
 
-use crate::chart::short;
+use crate::audience::spelled;
+use crate::chart::{Chart, Plot, short};
+use crate::growth::amount;
+use crate::outcome::count;
 use crate::report::{Case, Report};
 
 /// What stands between two pages.
@@ -29,6 +32,8 @@ struct Task {
     bars: Vec<Bar>,
     /// Ours over the best other's, where there is one; and whether that is a loss.
     ratio: Option<(f64, bool)>,
+    /// Against how much of something there is, where that is what is asked.
+    plot: Option<Chart>,
 }
 
 struct Bar {
@@ -124,8 +129,36 @@ impl Task {
             }
         });
         let bars = bars.collect();
-        Self { name: cases.first().map_or_else(String::new, |case| case.name.clone()), bars, ratio: ratio(cases) }
+        let name = cases.first().map_or_else(String::new, |case| case.name.clone());
+        Self { plot: plot(&name, cases), name, bars, ratio: ratio(cases) }
     }
+}
+
+/// The figures of `gateway, N` against N, a power of ten as wide as the next.
+fn plot(name: &str, cases: &[&Case]) -> Option<Chart> {
+    let amounts: Vec<f64> = cases.iter().map(|case| amount(case).map(count)).collect::<Option<_>>()?;
+    if amounts.len() < 2 || !amounts.is_sorted() {
+        return None;
+    }
+    let at: Vec<f64> = amounts.iter().map(|amount| amount.log10()).collect();
+    let line = |name: &str, figure: &dyn Fn(&Case) -> f64| {
+        (name.to_owned(), cases.iter().map(|case| figure(case)).collect::<Vec<f64>>())
+    };
+    let of =
+        |fold: fn(f64, f64) -> f64| move |case: &Case| case.samples.iter().copied().reduce(fold).unwrap_or(f64::NAN);
+    Plot {
+        title: name,
+        unit: &cases.first()?.unit,
+        at: &at,
+        columns: at.iter().copied().zip(amounts.iter().copied().map(spelled)).collect(),
+        borders: Vec::new(),
+        lines: vec![
+            line("median", &Case::median),
+            line("lowest round", &of(f64::min)),
+            line("highest round", &of(f64::max)),
+        ],
+    }
+    .draw()
 }
 
 fn is_ours(subject: &str) -> bool {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use contract::{EdgeFacts, Keys, Message, RequestId};
@@ -24,6 +24,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 
@@ -32,6 +33,8 @@ use counted::{Counted, Opened};
 
 /// Connections of one browser to one host (HTTP/1.1).
 const OF_A_BROWSER: usize = 6;
+/// Who does not accept a connection in that time is not there.
+const REACHED: Duration = Duration::from_secs(5);
 /// Where Debian and its kin keep the authorities that a system trusts.
 const SYSTEMS_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -63,6 +66,8 @@ struct Shared {
 #[derive(Clone)]
 pub(crate) struct Line {
     sender: Sender,
+    /// For files to which a redirect leads: not all buckets have HTTP/2.
+    files: Sender,
     /// For what is upgraded, which has a connection of its own.
     pub(crate) upgrade: Connector,
     free: Option<Arc<Semaphore>>,
@@ -115,6 +120,21 @@ impl Way {
         Ok(way)
     }
 
+    /// Whether anybody listens there at all.
+    ///
+    /// # Errors
+    /// No connection can be opened.
+    pub(crate) async fn reach(&self) -> Result<(), String> {
+        let usual = if self.uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let address = SocketAddr::new(self.names.address, self.uri.port_u16().unwrap_or(usual));
+        let failed = |what: &dyn std::fmt::Display| format!("{}: no connection to {address}: {what}", self.uri);
+        match tokio::time::timeout(REACHED, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(_) => Err(failed(&format!("nothing within {} s", REACHED.as_secs()))),
+        }
+    }
+
     /// Scheme, host and port.
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
@@ -146,9 +166,11 @@ impl Way {
             counts: Arc::clone(&self.opened),
         };
         let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).http2_only(self.http2);
+        let files = builder.pool_timer(TokioTimer::new()).build(connector(&self.upgrade_tls));
+        let sender = if self.http2 { builder.http2_only(true).build(connector(&self.tls)) } else { files.clone() };
         Line {
-            sender: builder.build(connector(&self.tls)),
+            sender,
+            files,
             upgrade: connector(&self.upgrade_tls),
             free: connections.map(|most| Arc::new(Semaphore::new(most))),
             client,
@@ -186,6 +208,10 @@ impl Line {
 
     pub(crate) fn sender(&self) -> &Sender {
         &self.sender
+    }
+
+    pub(crate) fn files(&self) -> &Sender {
+        &self.files
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an audience asks for, against what is reckoned by hand.
 
-use load::audience::flow::Counted;
+use load::audience::flow::{Counted, Flow};
 use load::audience::mix::{FILE, Mix};
 use load::audience::size::busiest;
 use load::audience::tables::tables;
@@ -40,6 +40,21 @@ fn streams_and_bytes_are_those_of_the_steps() {
 }
 
 #[test]
+fn what_the_gateway_refuses_never_reaches_the_app() {
+    let forged = TEN.replace(
+        "route = \"events\", path = \"/api/sync/subscribe\", stays = \"events\", lasts = \"20s\"",
+        "route = \"forged webhook\", path = \"/webhooks/stripe\"",
+    );
+    let mix = Mix::of(&Scenario::parse("ten.toml", &forged).unwrap()).unwrap();
+    assert!(near(mix.refused, 0.3) && near(mix.refused_bytes, 120.0), "{} {}", mix.refused, mix.refused_bytes);
+    let flow = Flow { edges: 2, rate: 1.0, warm: 0.0, lasts: 10_000.0, flight: 0.1, seed: 1 };
+    let (all, without) = (flow.run(&mix), flow.run(&Mix { refused: 0.0, ..mix.clone() }));
+    // Questions for orders aside, of which there are fewer where more is asked.
+    let more = (all.gateway - all.news) - (without.gateway - without.news);
+    assert!((more / 3_000.0 - 1.0).abs() < 0.05 && (all.app / without.app - 1.0).abs() < 0.05, "{all:?}\n{without:?}");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_told() {
     let wrong = TEN.replace("favicon.svg", "nobody.svg");
     let error = Mix::of(&Scenario::parse("ten.toml", &wrong).unwrap()).unwrap_err();
@@ -57,4 +72,16 @@ fn the_page_has_the_tables() {
     for table in tables {
         assert!(page.contains(&table), "docs/load.md does not have what audience.json says:\n{table}");
     }
+}
+
+#[test]
+fn the_page_has_the_table_of_cost_growth() {
+    let folder = workspace().join("docs");
+    let figures = std::fs::read_to_string(folder.join("benchmarks/growth.json")).unwrap();
+    let table = load::growth::table(&serde_json::from_str(&figures).unwrap());
+    let page = std::fs::read_to_string(folder.join("load.md")).unwrap();
+    assert!(
+        table.lines().count() > 8 && page.contains(&table),
+        "docs/load.md does not have what growth.json says:\n{table}"
+    );
 }

@@ -53,3 +53,31 @@ fn losses_are_told_as_wins_are() {
     let won = written(&[case("gateway", &[4.0], false), case("nginx", &[2.0], false)]);
     assert!(won.contains("2.00 of the best other") && !won.contains("a loss"), "{won}");
 }
+
+/// More and more of something is a line, over powers of ten; bars are for who does better.
+#[test]
+fn growth_is_drawn_as_a_line() {
+    let cases = [(1_000, 17), (10_000, 19), (1_000_000, 36)].map(|(many, figure)| {
+        format!(
+            r#"{{"name": "a hit", "subject": "gateway, {many}", "unit": "µs CPU/request", "less_is_better": true, "samples": [{figure}, 16]}}"#
+        )
+    });
+    let page = |cases: &[String]| {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            r#"{{"format": 1, "benchmark": "x", "question": "Which?", "command": "cargo x", "date": "2026-11-28",
+            "machine": {{"cpu": "c", "cores": 2, "memory_bytes": 1, "kernel": "k"}}, "versions": {{}}, "cases": [{}]}}"#,
+            cases.join(", ")
+        );
+        std::fs::write(folder.path().join("x.json"), text).unwrap();
+        load::site::pages(folder.path()).unwrap()["x.html"].clone()
+    };
+    let grown = page(&cases);
+    // Three powers of ten lie between 52 and 472, and 40 µs between 162 and 12.
+    assert!(grown.contains(r#"points="52.0,100.1 192.0,96.4 472.0,64.5 ""#), "medians: {grown}");
+    assert!(grown.contains(">10,000</text>") && grown.contains(">1,000,000</text>"));
+    assert!(grown.contains("highest round, at most 36") && grown.contains("lowest round, at most 16"));
+    assert!(!page(&cases[..1]).contains("<figure>"));
+    let other = cases[1].replace("gateway, 10000", "nginx");
+    assert!(!page(&[cases[0].clone(), other]).contains("<figure>"));
+}

@@ -1,15 +1,18 @@
-//! `cargo load` with nginx and HAProxy in the gateway's place: it runs, and what it leaves has the shape that docs/load.md tells of. What the
-//! figures are, nobody looks at here.
+//! `cargo load` with the real stack, as browsers and as Cloudflare's edge come, and with nginx and HAProxy in the gateway's place: it runs, and what
+//! it leaves has the shape that docs/load.md tells of. What the figures are, nobody looks at here.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use clap::ValueEnum as _;
 use load::Session;
 use load::local::Local;
+use load::outcome::{Outcome, RouteOutcome};
 use load::peer::Kind;
 use load::report::Report;
-use load::scenario::Scenario;
+use load::scenario::{Scenario, Span};
+use load::target::Target;
 use stack::toolchain::program;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -27,11 +30,108 @@ async fn turn() -> MutexGuard<'static, ()> {
     turn
 }
 
+/// A steady week in six seconds, in which each kind of visitor does all that it ever does.
+fn hurried() -> Scenario {
+    let mut scenario = Scenario::open("steady-week").and_then(|scenario| scenario.scaled(1.0, 50.0)).expect("sound");
+    for visitor in &mut scenario.visitor {
+        (visitor.share, visitor.think) = (1.0, [Span(Duration::ZERO); 2]);
+    }
+    let sign_in = scenario.sign_in.as_mut().expect("there is a form");
+    (sign_in.sessions, sign_in.every) = (3, Span(Duration::from_millis(50)));
+    scenario
+}
+
+async fn asked(stack: &Arc<Mutex<Local>>, target: Target) -> Result<Outcome, String> {
+    let (stop, stack) = (Arc::new(AtomicBool::new(false)), Some(Arc::clone(stack)));
+    Session { scenario: hurried(), target, yes: Vec::new(), stack, stop }.run(1, &|_| {}).await
+}
+
+/// Everything is answered as it should be: what a sender signs and what it does not, files from the bucket, streams and sockets.
+fn all_is_well(outcome: &Outcome, how: &str) {
+    let round = &outcome.rounds[0];
+    let of = |name: &str| -> &RouteOutcome {
+        let seen = round.routes.iter().find(|seen| seen.route == name);
+        seen.unwrap_or_else(|| panic!("{how}: nobody asked for {name}"))
+    };
+    for name in hurried().routes() {
+        let seen = of(&name);
+        assert!(seen.count > 0 && seen.errors.is_empty(), "{how}: {name}: {:?}, {:?}", seen.errors, seen.statuses);
+    }
+    for (name, status) in
+        [("download, the file", "206"), ("listen, the file", "206"), ("webhook", "200"), ("forged webhook", "401")]
+    {
+        let seen = of(name);
+        assert_eq!(seen.statuses, [(status.to_owned(), seen.count)].into(), "{how}: {name}");
+    }
+    let counted = |outcome: &str| {
+        let series = round.counters.iter().filter(|(series, _)| {
+            series.starts_with("origin_webhooks_total{")
+                && series.contains("\"payments\"")
+                && series.contains(&format!("\"{outcome}\""))
+        });
+        series.map(|(_, by)| *by).sum::<f64>()
+    };
+    let (passed, refused) = (of("webhook").count as f64, of("forged webhook").count as f64);
+    assert_eq!((counted("passed"), counted("webhook-credentials")), (passed, refused), "{how}: {:?}", round.counters);
+}
+
+/// By TLS with the zone's client certificate and the Worker's signature, over few connections; and neither is there for show.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_is_driven_as_the_edge_would() {
+    let _turn = TURN.lock().await;
+    let stack = Arc::new(Mutex::new(Local::start(true, "").await.expect("a stack")));
+    let browsers = stack.lock().await.target(false).expect("a target");
+    let edge = stack.lock().await.target(true).expect("a target");
+    assert!(edge.url.starts_with("https://") && edge.edge.as_ref().is_some_and(|edge| edge.certificate.is_some()));
+    let with = |change: &dyn Fn(&mut Target)| {
+        let mut target = edge.clone();
+        change(&mut target);
+        target
+    };
+    let forged = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(forged.path(), "dev-1:c29tZXRoaW5nIHRoYXQgaXMgbG9uZyBlbm91Z2ggZm9yIGEga2V5").expect("written");
+    let mut said = Vec::new();
+    for (how, target) in [
+        ("as browsers", browsers),
+        ("as the edge", edge.clone()),
+        ("as the edge, HTTP/2", with(&|target| target.http = Some(2))),
+        (
+            "without a certificate",
+            with(&|target| {
+                target.edge.iter_mut().for_each(|edge| (edge.certificate, edge.key) = (None, None));
+            }),
+        ),
+        (
+            "signed by another",
+            with(&|target| target.edge.iter_mut().for_each(|edge| edge.keys_file = forged.path().to_owned())),
+        ),
+        ("neither", with(&|target| target.edge = None)),
+    ] {
+        said.push((how, asked(&stack, target).await));
+    }
+    Arc::into_inner(stack).expect("nobody else has it").into_inner().stop().await;
+    for (how, outcome) in said.drain(..3) {
+        let outcome = outcome.unwrap_or_else(|error| panic!("{how}: {error}"));
+        all_is_well(&outcome, how);
+        // Eight for all visitors together, besides those of sockets and of files.
+        let own = |name: &str| {
+            outcome.rounds[0].routes.iter().filter(|seen| seen.route == name).map(|seen| seen.count).sum::<u64>()
+        };
+        let others = own("chat") + own("download, the file") + own("listen, the file") + own("events");
+        let edges = how != "as browsers";
+        assert!(!edges || outcome.rounds[0].connections <= 8 + others, "{how}: {}", outcome.rounds[0].connections);
+    }
+    for (how, outcome) in said {
+        assert!(outcome.is_err(), "{how}: somebody signed in");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scenario_runs_through_each_peer() {
     let _turn = turn().await;
     for kind in Kind::value_variants() {
         let scenario = Scenario::open("steady-week").and_then(|scenario| scenario.scaled(1.0, 20.0)).expect("sound");
+        let scenario = scenario.unverified();
         let mut local = Local::start(true, "").await.expect("a stack");
         local.through(*kind).await.expect("a peer");
         let target = local.target(false).expect("a target");

@@ -92,7 +92,8 @@ impl Flow {
         let requests: Vec<_> = mix.items.iter().map(|item| Request::get(&item.target, item.htmx)).collect();
         let mut random = StdRng::seed_from_u64(self.seed);
         let each = self.rate / count(self.edges as u64);
-        let (passing, hits) = (each * mix.passed, each * mix.items.iter().map(|item| item.share).sum::<f64>());
+        let (passing, hits) =
+            (each * (mix.passed + mix.refused), each * mix.items.iter().map(|item| item.share).sum::<f64>());
         let chosen: Vec<f64> = mix
             .items
             .iter()
@@ -150,17 +151,18 @@ impl Flow {
         let last = totals(&edges, &gateway);
         let [asked, news, app, bytes] = std::array::from_fn(|n| last[n] - first[n]);
         let all = self.rate * self.lasts;
-        let passed = all * mix.passed;
+        let (passed, refused) = (all * mix.passed, all * mix.refused);
+        let for_one = passed.mul_add(mix.passed_bytes, all * mix.refused_bytes);
         Counted {
             all,
             worker: all * (1.0 - mix.files),
-            gateway: asked + (extra - first_extra) + news + passed,
+            gateway: asked + (extra - first_extra) + news + passed + refused,
             news,
             app: app + passed,
-            gateway_bytes: [bytes, passed * mix.passed_bytes],
+            gateway_bytes: [bytes, for_one],
             visitor_bytes: [
                 all * mix.stored_bytes(),
-                passed * mix.passed_bytes,
+                for_one,
                 all * mix.files * mix.file_bytes,
                 all * mix.bucket_bytes,
             ],

@@ -25,6 +25,8 @@ pub enum Kind {
     Passed(u64),
     /// The filter at the edge stops it.
     Stopped,
+    /// The gateway refuses it, in this many bytes.
+    Refused(u64),
 }
 
 const PAGE: &str = "public, max-age=60, stale-while-revalidate=600, stale-if-error=86400";
@@ -63,6 +65,7 @@ pub const ROUTES: &[(&str, Kind, bool)] = &[
     ("chat", Kind::Passed(500), false),
     ("upload", Kind::Passed(100), false),
     ("webhook", Kind::Passed(50), false),
+    ("forged webhook", Kind::Refused(400), false),
 ];
 
 /// Creators of the site, and works of each. The scenarios' few are the demo app's.
@@ -99,6 +102,10 @@ pub struct Mix {
     pub passed_bytes: f64,
     /// What the edge refuses.
     pub stopped: f64,
+    /// What the gateway refuses.
+    pub refused: f64,
+    /// Bytes of such answers, for each request of all.
+    pub refused_bytes: f64,
     /// What is a page view.
     pub views: f64,
     /// What opens an event stream or a WebSocket.
@@ -139,6 +146,10 @@ impl Mix {
                         mix.file_bytes = file_bytes(scenario)?;
                     }
                     Kind::Stopped => mix.stopped += share,
+                    Kind::Refused(bytes) => {
+                        mix.refused += share;
+                        mix.refused_bytes += share * count(bytes);
+                    }
                     Kind::Passed(bytes) => {
                         mix.passed += share;
                         mix.passed_bytes += share * count(bytes);

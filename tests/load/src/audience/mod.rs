@@ -127,7 +127,7 @@ fn requests(counted: &[Counted], unit: &'static str) -> Vec<Figure> {
 }
 
 /// As in `10,000`.
-fn spelled(number: f64) -> String {
+pub(crate) fn spelled(number: f64) -> String {
     let digits = format!("{number:.0}");
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
     groups.join(",")
@@ -149,7 +149,7 @@ mod tests {
         for name in ["steady-week", "ota-release"] {
             let mix = Mix::of(&Scenario::open(name).unwrap()).unwrap();
             let shared: f64 = mix.items.iter().map(|item| item.share).sum();
-            assert!((shared + mix.files + mix.passed + mix.stopped - 1.0).abs() < 1e-9, "{name}");
+            assert!((shared + mix.files + mix.passed + mix.stopped + mix.refused - 1.0).abs() < 1e-9, "{name}");
         }
     }
 
@@ -169,7 +169,7 @@ mod tests {
         mix.items.retain(|item| item.target == "/");
         mix.items[0].share = 1.0;
         mix.items[0].said.control = "public, max-age=60".to_owned();
-        (mix.files, mix.passed, mix.stopped) = (0.0, 0.0, 0.0);
+        (mix.files, mix.passed, mix.stopped, mix.refused) = (0.0, 0.0, 0.0, 0.0);
         let flow = Flow { edges: 1, rate: 0.1, warm: 600.0, lasts: 700_000.0, flight: 0.0, seed: 7 };
         let counted = flow.run(&mix);
         let expected = flow.lasts / (60.0 + 1.0 / flow.rate);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Choice, Does, Scenario, Stays, Step};
 use crate::amount::Span;
+use crate::outcome::count;
 
 impl Scenario {
     /// Whether it says nothing that contradicts itself; else what is wrong.
@@ -38,6 +39,12 @@ impl Scenario {
             if phase.steps == Some(0) || (phase.steps.is_some() && phase.to.is_none()) {
                 return Err(format!("phase `{name}`: steps is 1 or more, and needs `to`"));
             }
+        }
+        let (requests, most) = (self.requests(), self.bounds.requests);
+        if requests > count(most) {
+            return Err(format!(
+                "phase: all together are {requests:.0} requests, which is more than bounds.requests ({most})"
+            ));
         }
         for visitor in &self.visitor {
             let name = &visitor.name;
@@ -105,8 +112,7 @@ impl Scenario {
             return Err("range is asked for where a redirect leads: set follow".to_owned());
         }
         http::Method::from_bytes(step.method.as_bytes()).map_err(|_| format!("method `{}`", step.method))?;
-        let texts = [Some(&step.path), step.body.as_ref()].into_iter().flatten().chain(step.fields.values());
-        for text in texts {
+        for text in step.texts() {
             for word in crate::words::words(text) {
                 if word != "unique" && !word.starts_with("secret.") && !self.choose.contains_key(word) {
                     return Err(format!("{{{word}}} is not in [choose]"));

@@ -70,6 +70,13 @@ pub struct Step {
     pub times: u32,
 }
 
+impl Step {
+    /// All that has `{words}`.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &String> {
+        [Some(&self.path), self.body.as_ref()].into_iter().flatten().chain(self.fields.values())
+    }
+}
+
 fn get() -> String {
     "GET".to_owned()
 }

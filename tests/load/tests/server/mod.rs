@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -147,10 +147,15 @@ impl Server {
             loop {
                 let (stream, peer) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
-                kept.connections.fetch_add(1, Ordering::Relaxed);
-                kept.clients.lock().unwrap().insert(peer.ip());
-                let record = Arc::clone(&kept);
-                let service = service_fn(move |request| answer(Arc::clone(&record), does, address, request));
+                let (record, asked) = (Arc::clone(&kept), AtomicBool::new(false));
+                let service = service_fn(move |request| {
+                    // One that only shows that somebody listens is not counted.
+                    if !asked.swap(true, Ordering::Relaxed) {
+                        record.connections.fetch_add(1, Ordering::Relaxed);
+                        record.clients.lock().unwrap().insert(peer.ip());
+                    }
+                    answer(Arc::clone(&record), does, address, request)
+                });
                 connections.spawn(async move {
                     let _ =
                         auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
