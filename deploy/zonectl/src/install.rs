@@ -55,7 +55,7 @@ pub(crate) fn install(api: &Api, zone: &Zone, folder: &Folder, trusted: &str) ->
     println!("= {:<14} it is active", "origin pulls");
 
     if !pulls::enabled(api, zone)? {
-        let change = pulls::turn_on(zone);
+        let change = pulls::turn(zone, true);
         api.call(&change.method, &change.path, change.body.as_ref()).map_err(|e| e.to_string())?;
         println!("{change}");
     }
@@ -71,6 +71,19 @@ pub(crate) fn install(api: &Api, zone: &Zone, folder: &Folder, trusted: &str) ->
             folder.file("zone-ca.pem").display()
         );
     }
+    Ok(())
+}
+
+/// `zonectl ca off`: what was uploaded stays, and is not shown.
+pub(crate) fn withdraw(api: &Api, zone: &Zone, agree: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {
+    if !pulls::enabled(api, zone)? {
+        println!("= {:<14} off", "origin pulls");
+        return Ok(());
+    }
+    agree("A gateway whose sites demand the certificate then refuses everyone. Turn origin pulls off?")?;
+    let change = pulls::turn(zone, false);
+    api.call(&change.method, &change.path, change.body.as_ref()).map_err(|e| e.to_string())?;
+    println!("{change}");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod master;
 mod parts;
 mod plan;
 mod record;
+mod worker;
 mod zone;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -25,6 +26,7 @@ use clap::{Parser, Subcommand};
 use domains::{BOOTSTRAP, Sources};
 use file::Wanted;
 use plan::{How, Plan};
+use worker::Switch;
 use zone::Zone;
 
 /// The zone at Cloudflare as code: what differs from the file, apply it, export it.
@@ -61,6 +63,7 @@ Examples:
   {called} export live/                           the zone as it is, as a zone file and a zone.toml
   {called} ca new ~/zone-ca                       an authority of our own, and the zone's certificate
   ssh admin@VPS cat /etc/origin/zone-ca.pem | {called} ca install ~/zone-ca --trusted -
+  {called} worker off                             the switch: no Route runs the Worker, and the gateway serves alone; `on` brings it back
   {called} certificate origin.csr >origin-ca.pem  a certificate for the server by Cloudflare's Origin CA
   {called} domains                                are the registrations as deploy/domains.toml says? No token is needed
 
@@ -92,6 +95,14 @@ enum Command {
     Export {
         /// The folder
         folder: PathBuf,
+    },
+    /// Take the Worker's Routes out, or put them back; nothing else is looked at
+    Worker {
+        /// Whether it is to run
+        to: Switch,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// The authority of the certificate that the zone shows to the gateway
     #[command(subcommand)]
@@ -148,6 +159,12 @@ enum Ca {
         #[arg(long, value_name = "FILE")]
         trusted: PathBuf,
     },
+    /// Have the zone show no certificate any more; `install` turns it on again
+    Off {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// Something differs.
@@ -195,6 +212,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
             let left = Plan::of(&api, &zone, &wanted, &how)?;
             println!("{left}");
             Ok(differs(!left.is_empty()))
+        }
+        Command::Worker { to, yes } => {
+            let wanted = read()?;
+            let (api, zone) = connect(&wanted)?;
+            println!("{}", zone.line());
+            worker::turn(&api, &zone, &wanted, *to, |question| agree(question, *yes))?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Export { folder } => {
             let wanted = read()?;
@@ -257,6 +281,10 @@ impl Ca {
                 let trusted = install::trusted(trusted)?;
                 let (api, zone) = connect(wanted)?;
                 install::install(&api, &zone, &Folder::new(folder), &trusted)?;
+            }
+            Self::Off { yes } => {
+                let (api, zone) = connect(wanted)?;
+                install::withdraw(&api, &zone, |question| agree(question, *yes))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -70,12 +70,20 @@ impl Plan {
         self.changes.is_empty() && self.held.is_empty()
     }
 
+    /// Its lines, without their number.
+    pub(crate) fn lines(&self) -> String {
+        let changes = self.changes.iter().map(|change| format!("{change}\n"));
+        let held = self.held.iter().map(|what| format!("! {what}\n"));
+        let kept = self.kept.iter().map(|what| format!("= {what}\n"));
+        changes.chain(held).chain(kept).collect()
+    }
+
     /// Makes the changes one after the other, and stops at the first that is refused: the error says what the API said.
     pub(crate) fn apply(&self, api: &Api) -> Result<(), String> {
         for (done, change) in self.changes.iter().enumerate() {
             api.call(&change.method, &change.path, change.body.as_ref()).map_err(|error| {
                 let all = self.changes.len();
-                format!("{change}\n{error}\n{done} of {all} changes are made; `apply` again goes on here")
+                format!("{change}\n{error}\n{done} of {all} changes are made; the same command again goes on here")
             })?;
             println!("{change}");
         }
@@ -96,9 +104,7 @@ impl fmt::Display for Change {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.changes.iter().try_for_each(|change| writeln!(f, "{change}"))?;
-        self.held.iter().try_for_each(|what| writeln!(f, "! {what}"))?;
-        self.kept.iter().try_for_each(|what| writeln!(f, "= {what}"))?;
+        f.write_str(&self.lines())?;
         match self.changes.len() + self.held.len() {
             0 => f.write_str("the zone is as the file wants it"),
             1 => f.write_str("1 difference"),

@@ -200,7 +200,7 @@ impl Bill<'_> {
 Worker until midnight UTC, and the gateway filters, limits and caches by the same code. On the paid plan it costs {} {hour:.2} an hour, without an end.
   to stop it:       origin block NAME --address RANGE (or --agent, --path, --country): edges refuse within 5 s, and each still counts as a request
                     the zone's own rules and rate limit (docs/cloudflare.md) come before the Worker, and do not count
-  the last switch:  delete the Worker's Routes: no request starts it any more, and the gateway serves alone\n",
+  the last switch:  cargo zone worker off (docs/operations.md): no Route starts it any more, and the gateway serves alone; `on` brings it back\n",
             left / ATTACK,
             workers.currency,
         )
@@ -328,6 +328,7 @@ mod tests {
             "239335 requests a day are more than is free: the rest skips the Worker, for nothing, or the paid plan is USD 5.00 a month",
             "spends what is left of the quota in 70 s",
             "it costs USD 1.08 an hour",
+            "the last switch:  cargo zone worker off",
             "20000 of 35000 requests to the Worker were answered from its cache",
             "300 of 1000 requests to the gateway were answered from its cache",
         ] {

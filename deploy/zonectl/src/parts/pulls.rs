@@ -30,15 +30,15 @@ pub(crate) fn enabled(api: &Api, zone: &Zone) -> Result<bool, String> {
     Ok(live["enabled"] == true)
 }
 
-/// The call that turns it on.
-pub(crate) fn turn_on(zone: &Zone) -> Change {
+/// The call that turns it on, or off.
+pub(crate) fn turn(zone: &Zone, on: bool) -> Change {
     Change {
         sign: Sign::Alter,
         part: "origin pulls",
-        what: "off → on".to_owned(),
+        what: if on { "off → on" } else { "on → off" }.to_owned(),
         method: Method::PUT,
         path: zone.path("origin_tls_client_auth/settings"),
-        body: Some(json!({ "enabled": true })),
+        body: Some(json!({ "enabled": on })),
     }
 }
 
@@ -48,7 +48,10 @@ pub(crate) fn survey(api: &Api, zone: &Zone, wanted: &Wanted, how: &How, plan: &
     let mut held = |what: String| plan.held.push(format!("origin pulls   {what}"));
     if !wanted {
         if live {
-            held("on → off: a gateway that demands the certificate would refuse every request. Change its sites' `trust` first, then the dashboard".to_owned());
+            held(format!(
+                "on → off: a gateway that demands the certificate would refuse every request. Change its sites' `trust` first, then `{} ca off`",
+                called()
+            ));
         }
         return Ok(());
     }
@@ -64,7 +67,7 @@ pub(crate) fn survey(api: &Api, zone: &Zone, wanted: &Wanted, how: &How, plan: &
     };
     if !live {
         match &how.trusted {
-            Some(trusted) if is_of(shown, trusted).map_err(zones)? => plan.changes.push(turn_on(zone)),
+            Some(trusted) if is_of(shown, trusted).map_err(zones)? => plan.changes.push(turn(zone, true)),
             Some(_) => {
                 held("off → on: the gateway does not trust the authority of what the zone would show".to_owned())
             }

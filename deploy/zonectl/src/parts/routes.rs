@@ -88,7 +88,8 @@ fn body(route: &Route) -> Value {
     }
 }
 
-fn shown(route: &Route) -> String {
+/// What runs there.
+pub(crate) fn shown(route: &Route) -> String {
     match &route.script {
         None => "no Worker".to_owned(),
         Some(script) => format!("{script}, fails {}", if route.fail_open { "open" } else { "closed" }),

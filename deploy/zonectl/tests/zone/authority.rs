@@ -57,6 +57,24 @@ fn the_zone_shows_nothing_that_the_gateway_does_not_trust() {
     assert!(world.cloudflare.zone().pulls_enabled);
 }
 
+/// The way back, for a site whose gateway does not demand the certificate yet.
+#[test]
+fn origin_pulls_are_turned_off_by_a_command() {
+    let world = World::applied();
+    let said = world.has(1, &["ca", "off"]);
+    assert!(said.contains("nothing was done: nobody can be asked here, so say --yes"), "{said}");
+    assert!(world.cloudflare.zone().pulls_enabled && world.cloudflare.writes().is_empty());
+    let said = world.has(0, &["ca", "off", "--yes"]);
+    assert!(said.contains("~ origin pulls   on → off"), "{said}");
+    assert!(!world.cloudflare.zone().pulls_enabled);
+    let asked = world.cloudflare.writes();
+    assert!(asked.len() == 1 && asked[0].path.ends_with("origin_tls_client_auth/settings"), "{asked:?}");
+    world.has(0, &["ca", "off"]);
+    assert!(world.cloudflare.writes().is_empty(), "a second time changes nothing");
+    world.has(0, &["ca", "install", "ca", "--trusted", "ca/zone-ca.pem"]);
+    assert!(world.cloudflare.zone().pulls_enabled, "what was uploaded is shown again");
+}
+
 /// Whatever is wrong with a file, it is named.
 #[test]
 fn a_file_that_is_wrong_is_named() {

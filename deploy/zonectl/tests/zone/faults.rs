@@ -19,7 +19,7 @@ fn it_stops_at_the_first_refusal_and_goes_on_when_it_is_run_again() {
         ),
         "{said}"
     );
-    assert!(said.contains(" changes are made; ") && said.contains("`apply` again goes on here"), "{said}");
+    assert!(said.contains(" changes are made; ") && said.contains("the same command again goes on here"), "{said}");
     assert_eq!(world.cloudflare.zone().records.len(), 7);
     // What is left is that which needs the authority.
     let said = world.has(2, &["apply", "--yes"]);

@@ -8,4 +8,5 @@ mod export;
 mod faults;
 mod files;
 mod moving;
+mod worker;
 mod world;

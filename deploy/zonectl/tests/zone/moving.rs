@@ -218,6 +218,12 @@ async fn moves(world: &Arc<World>) {
     site.without_loss("and all else", || apply(world, &["/*"])).await;
     assert_eq!(site.by_worker().await, [page, api]);
 
+    site.without_loss("the switch is thrown", || drop(world.has(0, &["worker", "off", "--yes"]))).await;
+    assert_eq!(site.by_worker().await, [""; 0], "and the gateway serves alone");
+    site.without_loss("and thrown back", || drop(world.has(0, &["worker", "on", "--yes"]))).await;
+    assert_eq!(site.by_worker().await, [page, api]);
+    let _ = world.cloudflare.writes();
+
     site.without_loss("the quota is spent", || front.spent.store(true, Ordering::Relaxed)).await;
     assert_eq!(site.by_worker().await, [""; 0], "a Route fails open");
     site.without_loss("and it is midnight", || front.spent.store(false, Ordering::Relaxed)).await;
