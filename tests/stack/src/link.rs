@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -48,6 +48,14 @@ impl Link {
 /// # Errors
 /// The authority can't be read.
 pub fn tls(authority: &str) -> Result<TlsConnector, String> {
+    tls_as(authority, None)
+}
+
+/// The same, showing a certificate (both PEM, with its key) to a server that asks for one.
+///
+/// # Errors
+/// One of them can't be read.
+pub fn tls_as(authority: &str, identity: Option<&(String, String)>) -> Result<TlsConnector, String> {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256];
     let mut roots = RootCertStore::empty();
@@ -56,7 +64,15 @@ pub fn tls(authority: &str) -> Result<TlsConnector, String> {
     let config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| e.to_string())?;
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    let config = config.with_root_certificates(roots);
+    let mut config = match identity {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|e| e.to_string())?;
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| e.to_string())?;
+            config.with_client_auth_cert(vec![certificate], key).map_err(|e| e.to_string())?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // Every connection a whole handshake.
     config.resumption = rustls::client::Resumption::disabled();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::LOCATION;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
@@ -74,21 +75,31 @@ impl Client {
         Ok(Response::from_parts(parts, body))
     }
 
-    /// Asks so often a second for so long, at even times whatever becomes of the others; gives what went wrong, and how many there were.
-    pub(crate) async fn load(self, target: &'static str, per_second: u32, lasting: Duration) -> (u32, Vec<String>) {
+    /// Whether a visitor is served: with 200, or in clear text by being sent to the same path of `https`.
+    pub(crate) async fn is_served(&self, target: &str) -> Result<(), String> {
+        let answer = self.ask(Request::get(target).body(Full::default()).expect("good")).await?;
+        let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+        let served = match self.tls {
+            Some(_) => answer.status() == 200,
+            None => answer.status() == 308 && to == format!("https://{HOST}{target}"),
+        };
+        if served { Ok(()) } else { Err(format!("{} {to} {}", answer.status(), text(answer.body()))) }
+    }
+
+    /// Asks so often a second for as long as it is told to, at even times whatever becomes of the others; gives what went wrong, and how many there were.
+    pub(crate) async fn load(
+        self,
+        target: &'static str,
+        per_second: u32,
+        goes_on: impl Fn() -> bool,
+    ) -> (u32, Vec<String>) {
         let client = Arc::new(self);
         let mut due = tokio::time::interval(Duration::from_secs(1) / per_second);
-        let until = tokio::time::Instant::now() + lasting;
         let mut asked = tokio::task::JoinSet::new();
-        while due.tick().await < until {
+        while goes_on() {
+            due.tick().await;
             let client = Arc::clone(&client);
-            asked.spawn(async move {
-                match client.get(target).await {
-                    Ok((200, _)) => None,
-                    Ok((status, body)) => Some(format!("{status} {body}")),
-                    Err(error) => Some(error),
-                }
-            });
+            asked.spawn(async move { client.is_served(target).await.err() });
         }
         let all = u32::try_from(asked.len()).expect("few");
         (all, asked.join_all().await.into_iter().flatten().collect())
