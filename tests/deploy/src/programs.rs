@@ -51,7 +51,7 @@ pub fn have(needed: &[Needed]) {
 }
 
 /// What a package would start, now or at the next boot, is not wanted for having its programs: no cluster, no sshd, no
-/// cloud-init, no Prometheus.
+/// cloud-init, no DNS server, no Prometheus.
 fn quiet(packages: &[&str]) {
     let write = |file: &str, text: &str| {
         let file = Path::new(file);
@@ -66,6 +66,9 @@ fn quiet(packages: &[&str]) {
             "cloud-init" => write("/etc/cloud/cloud-init.disabled", ""),
             "openssh-server" if Path::new("/run/systemd/system").exists() => {
                 let _ = Command::new("systemctl").args(["mask", "ssh.service", "ssh.socket"]).status();
+            }
+            "bind9" if Path::new("/run/systemd/system").exists() => {
+                let _ = Command::new("systemctl").args(["mask", "named.service"]).status();
             }
             "prometheus" if Path::new("/run/systemd/system").exists() => {
                 let _ = Command::new("systemctl").args(["mask", "prometheus.service"]).status();

@@ -7,6 +7,7 @@ mod domains;
 mod export;
 mod faults;
 mod files;
+mod leaving;
 mod moving;
 mod worker;
 mod world;
