@@ -120,6 +120,8 @@ impl Prices {
 pub struct Supposed {
     /// Requests that start the Worker, in a day.
     pub worker_a_day: f64,
+    /// On how many days of it so many do.
+    pub days: f64,
     /// TB that the gateway sends.
     pub gateway_tb: f64,
     /// TB that the buckets send.
@@ -141,7 +143,7 @@ impl Prices {
             (&vps.currency, beyond(supposed.gateway_tb, vps.included_tb * supposed.servers, vps.per_tb)),
             (&storage.currency, storage.month),
             (&storage.currency, beyond(supposed.buckets_tb, storage.traffic_included_tb, storage.traffic_per_tb)),
-            (&workers.currency, if free { 0.0 } else { workers.paid(supposed.worker_a_day * DAYS) }),
+            (&workers.currency, if free { 0.0 } else { workers.paid(supposed.worker_a_day * supposed.days) }),
         ] {
             *sums.entry(currency.as_str()).or_insert(0.0) += amount;
         }
@@ -176,7 +178,8 @@ mod tests {
     #[test]
     fn a_month_that_is_supposed_is_reckoned_by_the_same_prices() {
         let prices = Prices::parse(SHIPPED).expect("good");
-        let supposed = Supposed { worker_a_day: 100_000.0, gateway_tb: 1.0, buckets_tb: 1.0, servers: 1.0 };
+        let supposed =
+            Supposed { worker_a_day: 100_000.0, days: 365.0 / 12.0, gateway_tb: 1.0, buckets_tb: 1.0, servers: 1.0 };
         let month = |worker_a_day, gateway_tb| prices.month(&Supposed { worker_a_day, gateway_tb, ..supposed });
         assert_eq!(month(100_000.0, 1.0), [("EUR", 5.0), ("USD", 0.0)].into());
         // A second server has its own traffic, the buckets have theirs.
@@ -186,6 +189,9 @@ mod tests {
         // 30.42 millions, of which 10 are included.
         let many = month(1e6, 3.0);
         assert!((many["EUR"] - 7.0).abs() < 0.001 && (many["USD"] - 11.125).abs() < 0.001, "{many:?}");
+        // One day is enough to need the paid plan, of which 10 millions are not used up.
+        let once = |worker_a_day| prices.month(&Supposed { worker_a_day, days: 1.0, ..supposed })["USD"];
+        assert_eq!([100_000.0, 100_001.0, 10e6, 20e6].map(once), [0.0, 5.0, 5.0, 8.0]);
     }
 
     #[test]

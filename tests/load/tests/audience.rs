@@ -2,7 +2,8 @@
 
 use load::audience::flow::{Counted, Flow};
 use load::audience::mix::{FILE, Mix};
-use load::audience::size::busiest;
+use load::audience::need::Ground;
+use load::audience::size::{Sizes, busiest};
 use load::audience::tables::tables;
 use load::local::workspace;
 use load::report::Report;
@@ -37,6 +38,34 @@ fn streams_and_bytes_are_those_of_the_steps() {
     // Half of a day's 86,400 requests, in the busiest hour three times as many in a second.
     let second = busiest(&Counted { gateway: 43_200.0, held_seconds: 864_000.0, ..Counted::default() });
     assert!(near(second.gateway, 1.5) && near(second.held_seconds, 30.0), "{second:?}");
+}
+
+#[test]
+fn a_release_costs_what_is_reckoned_by_hand() {
+    let ground = Ground { edges: 30.0, flight: 0.1, entries: 10.0, kept: 1e6 };
+    let sizes = Sizes::read(ground).unwrap();
+    let counted = |worker: f64, terabytes: f64| Counted {
+        worker,
+        visitor_bytes: [0.0, 0.0, 0.0, terabytes * 1e12],
+        ..Counted::default()
+    };
+    let cost = |worker: f64, terabytes: f64| {
+        let counted = counted(worker, terabytes);
+        let figures = sizes.release_costs(&[counted], &[counted.times(1.0 / 300.0)]);
+        let of = |unit: &str| figures.iter().find(|figure| figure.1 == unit).unwrap().3[0];
+        [of("% of the free requests a day"), of("USD in that month"), of("EUR in that month, without the servers")]
+    };
+    // 100,000 a day are free; then 5 USD, 10 millions included, 0.30 for each further. 5 EUR have a terabyte, each further is 1.
+    for (measured, right) in [
+        (cost(50_000.0, 0.5), [50.0, 0.0, 5.0]),
+        (cost(200_000.0, 3.0), [200.0, 5.0, 7.0]),
+        (cost(20e6, 1.0), [20_000.0, 8.0, 5.0]),
+    ] {
+        assert!(
+            measured.iter().zip(right).all(|(measured, right)| near(*measured, right)),
+            "{measured:?}, not {right:?}"
+        );
+    }
 }
 
 #[test]

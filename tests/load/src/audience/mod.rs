@@ -82,8 +82,11 @@ pub fn measure(quick: bool) -> Result<Report, String> {
         let name = format!("a release to {} clients, all within {RELEASE} s", spelled(*clients));
         eprintln!("audience {name}: {:.0} at the gateway, {:.0} at the app", counted[0].gateway, counted[0].app);
         let seconds: Vec<Counted> = counted.iter().map(|counted| counted.times(1.0 / RELEASE)).collect();
-        for (subject, unit, less_is_better, samples) in
-            requests(&counted, "requests").into_iter().chain(Sizes::bytes(&counted, "GB")).chain(sizes.takes(&seconds))
+        for (subject, unit, less_is_better, samples) in requests(&counted, "requests")
+            .into_iter()
+            .chain(Sizes::bytes(&counted, "GB"))
+            .chain(sizes.takes(&seconds))
+            .chain(sizes.release_costs(&counted, &seconds))
         {
             told(&name, subject, unit, less_is_better, samples);
         }

@@ -113,32 +113,57 @@ impl Sizes {
     #[must_use]
     pub fn costs(&self, days: &[Counted]) -> Vec<Figure> {
         let each = |figure: &dyn Fn(&Counted) -> f64| days.iter().map(figure).collect::<Vec<f64>>();
-        let free = each(&|day| day.worker / self.prices.free_a_day() * 100.0);
         let left = each(&|day| {
             let second = busiest(day);
             (CORES - self.need(&second, Stay::AsAsked)[0]).max(0.0) / second.app * 1000.0
         });
         let mut all = vec![
-            ("the Worker".to_owned(), "% of the free requests a day", true, free),
+            self.of_the_free(days),
             ("app, on the rest of the server".to_owned(), "ms CPU that a request may take", false, left),
-            ("servers for gateways".to_owned(), "servers", true, each(&|day| self.servers(day))),
+            ("servers for gateways".to_owned(), "servers", true, each(&|day| self.servers(&busiest(day)))),
         ];
         for (currency, subject, unit) in
             [("EUR", "traffic and storage", "EUR/month, without the servers"), ("USD", "the Worker", "USD/month")]
         {
-            let costs = each(&|day| {
-                let heads = day.gateway * HEAD;
-                let supposed = Supposed {
-                    worker_a_day: day.worker,
-                    gateway_tb: (day.gateway_bytes.iter().sum::<f64>() + heads) * MONTH / 1e12,
-                    buckets_tb: day.visitor_bytes[3] * MONTH / 1e12,
-                    servers: self.servers(day),
-                };
-                self.prices.month(&supposed).get(currency).copied().unwrap_or_default()
-            });
+            let costs = each(&|day| self.costs_in(currency, day, MONTH, self.servers(&busiest(day))));
             all.push((subject.to_owned(), unit, true, costs));
         }
         all
+    }
+
+    /// What a month costs in which there is such a release, and nothing else is asked; `seconds` are one each of it.
+    #[must_use]
+    pub fn release_costs(&self, releases: &[Counted], seconds: &[Counted]) -> Vec<Figure> {
+        let mut all = vec![self.of_the_free(releases)];
+        for (currency, subject, unit) in [
+            ("EUR", "traffic and storage", "EUR in that month, without the servers"),
+            ("USD", "the Worker", "USD in that month"),
+        ] {
+            let each = releases.iter().zip(seconds);
+            let costs =
+                each.map(|(release, second)| self.costs_in(currency, release, 1.0, self.servers(second))).collect();
+            all.push((subject.to_owned(), unit, true, costs));
+        }
+        all
+    }
+
+    /// Of the requests that start the Worker for nothing in a day.
+    fn of_the_free(&self, days: &[Counted]) -> Figure {
+        let free = days.iter().map(|day| day.worker / self.prices.free_a_day() * 100.0).collect();
+        ("the Worker".to_owned(), "% of the free requests a day", true, free)
+    }
+
+    /// A month's bill in one currency, of which so many days are like this.
+    fn costs_in(&self, currency: &str, day: &Counted, days: f64, servers: f64) -> f64 {
+        let heads = day.gateway * HEAD;
+        let supposed = Supposed {
+            worker_a_day: day.worker,
+            days,
+            gateway_tb: (day.gateway_bytes.iter().sum::<f64>() + heads) * days / 1e12,
+            buckets_tb: day.visitor_bytes[3] * days / 1e12,
+            servers,
+        };
+        self.prices.month(&supposed).get(currency).copied().unwrap_or_default()
     }
 
     /// The sizes at which something is not enough any more, between the days that were simulated; those that are not reached are left out.
@@ -183,9 +208,9 @@ impl Sizes {
         self.ground.need(second, stay, &self.measured)
     }
 
-    /// How many servers of their own gateways for such a day take.
-    fn servers(&self, day: &Counted) -> f64 {
-        let need = self.need(&busiest(day), Stay::AsAsked);
+    /// How many servers of their own gateways take, by what comes in a second.
+    fn servers(&self, second: &Counted) -> f64 {
+        let need = self.need(second, Stay::AsAsked);
         let shares = need.into_iter().zip(ROOMS[1].has).map(|(need, has)| (need / has).ceil());
         shares.fold(1.0, f64::max)
     }

@@ -9,9 +9,10 @@ use crate::report::Report;
 /// A column: its title, and whose figure in which unit it shows, with so many places.
 type Column = (&'static str, &'static str, &'static str, usize);
 
-const REQUESTS: [Column; 7] = [
+const REQUESTS: [Column; 8] = [
     ("at Cloudflare", "at Cloudflare", "requests/day", 0),
     ("at the Worker", "at the Worker", "requests/day", 0),
+    ("% of the free ones there", "the Worker", "% of the free requests a day", 1),
     ("at the gateway", "at the gateway", "requests/day", 0),
     ("of them for orders", "questions for orders among them", "requests/day", 0),
     ("at the app", "at the app", "requests/day", 0),
@@ -36,8 +37,9 @@ const BUSIEST: [Column; 7] = [
     ("MiB", "gateway, streams as in the scenario", "MiB", 0),
     ("MiB, streams of an hour", "gateway, streams of an hour", "MiB", 0),
 ];
-const RELEASE: [Column; 8] = [
+const RELEASE: [Column; 11] = [
     ("at the Worker", "at the Worker", "requests", 0),
+    ("% of a day's free ones there", "the Worker", "% of the free requests a day", 1),
     ("at the gateway", "at the gateway", "requests", 0),
     ("at the app", "at the app", "requests", 0),
     ("GB from the buckets", "buckets to visitors", "GB", 0),
@@ -45,6 +47,8 @@ const RELEASE: [Column; 8] = [
     ("Mbit/s to the edges", "VPS to edges", "Mbit/s", 2),
     ("connections", "from edges", "connections", 0),
     ("MiB", "gateway, streams as in the scenario", "MiB", 0),
+    ("USD", "the Worker", "USD in that month", 2),
+    ("EUR", "traffic and storage", "EUR in that month, without the servers", 2),
 ];
 const VIEWS: &str = " page views a day";
 const CLIENTS: &str = " clients, all within 300 s";
@@ -66,6 +70,12 @@ pub fn tables(report: &Report) -> Vec<String> {
 
 /// A row for each size.
 fn of_sizes(report: &Report, title: &str, size: fn(&str) -> Option<&str>, columns: &[Column]) -> String {
+    // What was not asked yet when the figures were made has no column.
+    let is_known = |(_, subject, unit, _): &&Column| {
+        let mut cases = report.cases.iter().filter(|case| size(&case.name).is_some());
+        cases.any(|case| case.subject == *subject && case.unit == *unit)
+    };
+    let columns: Vec<&Column> = columns.iter().filter(is_known).collect();
     let mut text = head(title, columns.iter().map(|(title, ..)| *title));
     let mut before = "";
     for (name, size) in report.cases.iter().filter_map(|case| Some((&*case.name, size(&case.name)?))) {
@@ -74,7 +84,7 @@ fn of_sizes(report: &Report, title: &str, size: fn(&str) -> Option<&str>, column
         }
         before = name;
         let _ = write!(text, "| {size} |");
-        for (_, subject, unit, places) in columns {
+        for (_, subject, unit, places) in &columns {
             let of = |case: &&crate::report::Case| case.name == name && case.subject == *subject && case.unit == *unit;
             let figure = report.cases.iter().find(of).map_or(f64::NAN, crate::report::Case::median);
             let _ = write!(text, " {} |", if *places == 0 { spelled(figure) } else { fraction(figure, *places) });
