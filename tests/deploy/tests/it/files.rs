@@ -31,8 +31,10 @@ fn units(ends: &[&str]) -> Vec<PathBuf> {
 #[test]
 fn scripts_pass_shellcheck() {
     have(&[Needed { program: "shellcheck", package: "shellcheck" }]);
-    let scripts: Vec<_> = files(&deploy())
-        .into_iter()
+    let ours = [deploy(), Path::new(env!("CARGO_MANIFEST_DIR")).join("boot")];
+    let scripts: Vec<_> = ours
+        .iter()
+        .flat_map(|folder| files(folder))
         .filter(|path| fs::read(path).unwrap().starts_with(b"#!") && path.extension().is_none())
         .collect();
     assert!(scripts.len() >= 6, "{scripts:?}");

@@ -1,9 +1,11 @@
 //! Tests of what lies in `deploy/`, each against the real programs.
 
 mod backups;
+mod booted;
 mod double;
 mod files;
 mod firewall;
+mod first_boot;
 mod journal;
 mod monitoring;
 mod package;

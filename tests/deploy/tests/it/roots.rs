@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
 };
 
 use deploy::{Needed, deploy, have, is_root};
@@ -13,18 +14,20 @@ use stack::drill::Drill;
 use crate::running::{APP, LOAD, SYSTEMCTL, gateway};
 
 /// What a VPS's image has at least, besides what the package depends on.
-const INCLUDED: &str = "systemd,ca-certificates,procps";
+pub(crate) const INCLUDED: &str = "systemd,ca-certificates,procps";
 /// What runs it.
 const COMMAND: &str = "PROGRAM=$PWD/target/release/origin cargo test -p deploy --test it -- roots --nocapture";
 /// `MemoryMax` of the unit, in MiB.
 const MEMORY_MAX: u64 = 768;
 
-/// A root of this release of Debian's, from `.tools/debian`; made there the first time, in one to two minutes.
-fn root(suite: &str) -> PathBuf {
+/// A root of this release of Debian's with these packages, called so in `.tools/debian`; made there the first time, in one to two minutes.
+pub(crate) fn root(suite: &str, called: &str, included: &str) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock();
     let folder = deploy().join("../.tools/debian");
     fs::create_dir_all(&folder).unwrap();
     let folder = folder.canonicalize().unwrap();
-    let root = folder.join(suite);
+    let root = folder.join(called);
     if root.exists() {
         return root;
     }
@@ -35,10 +38,10 @@ fn root(suite: &str) -> PathBuf {
     let mirror = String::from_utf8(targets.stdout).unwrap().lines().next().unwrap_or_default().to_owned();
     assert!(!mirror.is_empty(), "this machine's apt has no mirror of Debian's: run `apt-get update`");
     eprintln!("deploy   making a root of Debian {suite} with debootstrap (once, about 90 s) …");
-    let part = folder.join(format!("{suite}.part"));
+    let part = folder.join(format!("{called}.part"));
     let _ = fs::remove_dir_all(&part);
     let output = Command::new("debootstrap")
-        .args(["--variant=minbase", &format!("--include={INCLUDED}"), suite])
+        .args(["--variant=minbase", &format!("--include={included}"), suite])
         .arg(&part)
         .arg(&mirror)
         .output()
@@ -51,7 +54,7 @@ fn root(suite: &str) -> PathBuf {
 }
 
 /// Another program each time, as a new version is.
-fn package(folder: &Path, program: &Path, n: u64) -> PathBuf {
+pub(crate) fn package(folder: &Path, program: &Path, n: u64) -> PathBuf {
     let mut bytes = fs::read(program).unwrap();
     bytes.extend(format!("version {n}").bytes());
     let own = folder.join("origin");
@@ -170,7 +173,7 @@ TOML
         find /mnt/vps/usr /mnt/vps/etc -name '*origin*' ! -name origins | sed 's,/mnt/vps,,' | sort
         "#,
         here = here.display(),
-        root = root(suite).display(),
+        root = root(suite, suite, INCLUDED).display(),
         old = old.display(),
         new = new.display(),
     );

@@ -9,6 +9,22 @@ use std::{
 use deploy::{Needed, deploy, have};
 use stack::drill::Drill;
 
+/// What the user data carries: where it goes, which file of `deploy/` it is, and who may do what with it.
+pub(crate) const CARRIED: [(&str, &str, &str); 12] = [
+    ("/etc/ssh/sshd_config.d/10-site.conf", "vps/sshd.conf", "0644"),
+    ("/etc/sysctl.d/60-site.conf", "vps/sysctl.conf", "0644"),
+    ("/etc/systemd/journald.conf.d/site.conf", "vps/journald.conf", "0644"),
+    ("/etc/apt/apt.conf.d/52site", "vps/unattended-upgrades.conf", "0644"),
+    ("/etc/postgresql-common/createcluster.conf", "vps/createcluster.conf", "0644"),
+    ("/etc/nftables.conf", "firewall/nftables.conf", "0755"),
+    ("/etc/firewall/site.nft", "firewall/site.example.nft", "0600"),
+    ("/etc/firewall/cloudflare-ranges.txt", "cloudflare/ranges.txt", "0600"),
+    ("/usr/local/sbin/firewall", "firewall/firewall", "0755"),
+    ("/etc/systemd/system/firewall-ranges.service", "firewall/firewall-ranges.service", "0644"),
+    ("/etc/systemd/system/firewall-ranges.timer", "firewall/firewall-ranges.timer", "0644"),
+    ("/root/site.conf", "postgresql/site.conf", "0644"),
+];
+
 fn vps(file: &str) -> PathBuf {
     deploy().join("vps").join(file)
 }
@@ -54,24 +70,20 @@ fn cloud_init_takes_the_user_data() {
     let script = "import base64, json, sys, yaml
 d = yaml.safe_load(open(sys.argv[1]))
 print(json.dumps({'keys': d['users'][0]['ssh_authorized_keys'],
-    'files': {f['path']: base64.b64decode(f['content']).decode() for f in d['write_files']}}))";
+    'files': {f['path']: [base64.b64decode(f['content']).decode(), f['permissions']] for f in d['write_files']}}))";
     let output = Command::new("python3").args(["-c", script]).arg(&file).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     let read: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     for (key, public) in public.iter().enumerate() {
         assert_eq!(read["keys"][key], fs::read_to_string(public).unwrap().trim());
     }
-    for (path, ours) in [
-        ("/etc/ssh/sshd_config.d/10-site.conf", "vps/sshd.conf"),
-        ("/etc/nftables.conf", "firewall/nftables.conf"),
-        ("/etc/firewall/cloudflare-ranges.txt", "cloudflare/ranges.txt"),
-        ("/usr/local/sbin/firewall", "firewall/firewall"),
-        ("/root/site.conf", "postgresql/site.conf"),
-    ] {
-        assert_eq!(read["files"][path], fs::read_to_string(deploy().join(ours)).unwrap(), "{path}");
+    for (path, ours, permissions) in CARRIED {
+        let ours = fs::read_to_string(deploy().join(ours)).unwrap();
+        assert_eq!(read["files"][path], serde_json::json!([ours, permissions]), "{path}");
     }
+    assert_eq!(read["files"].as_object().unwrap().len(), CARRIED.len(), "and nothing else");
 
-    drill.done("it carries the keys, sshd's settings, the firewall and PostgreSQL's settings of this checkout");
+    drill.done("it carries the keys, and its twelve files are those of this checkout");
     // A private key, no key, and nothing at all.
     let empty = folder.path().join("empty");
     fs::write(&empty, "\n").unwrap();
@@ -86,6 +98,36 @@ print(json.dumps({'keys': d['users'][0]['ssh_authorized_keys'],
     }
     drill.done("a private key, an empty file and no key at all are refused");
     drill.end();
+}
+
+/// What a line of settings says, without comments and sections.
+fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='))
+}
+
+/// A misspelt key would only be a line in a log at boot. Debian's own file has all keys, as comments.
+#[test]
+fn journald_knows_the_settings() {
+    have(&[Needed { program: "systemd-analyze", package: "systemd" }]);
+    let own = ["/etc/systemd/journald.conf", "/usr/lib/systemd/journald.conf"];
+    let known = own.iter().find_map(|file| fs::read_to_string(file).ok()).expect("Debian's own journald.conf");
+    let known: Vec<_> = known.lines().filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0)).collect();
+    assert!(known.len() > 20, "{known:?}");
+    let text = fs::read_to_string(vps("journald.conf")).unwrap();
+    assert!(text.contains("\n[Journal]\n"), "{text}");
+    assert_eq!(settings(&text).count(), 5);
+    for (key, value) in settings(&text) {
+        assert!(known.contains(&key), "{key}: journald knows {known:?}");
+        let good = match key {
+            "Storage" => ["volatile", "persistent", "auto", "none"].contains(&value),
+            _ if key.ends_with("Sec") => {
+                let output = Command::new("systemd-analyze").args(["timespan", value]).output().unwrap();
+                output.status.success()
+            }
+            _ => value.strip_suffix(['K', 'M', 'G']).is_some_and(|number| number.parse::<u32>().is_ok()),
+        };
+        assert!(good, "{key}={value}");
+    }
 }
 
 /// As sshd itself understands it, for a user and a way in.
