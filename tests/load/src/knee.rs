@@ -18,6 +18,9 @@ use crate::scenario::{Phase, Scenario};
 use crate::target::Target;
 use saturated::{means, saturated};
 
+/// A scenario with faults takes so many times as long as one rate is held: before, meanwhile, and two parts to come back and stay.
+const WITH_FAULTS: u32 = 4;
+
 /// How to search.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
@@ -25,7 +28,7 @@ pub struct Search {
     pub from: f64,
     /// The highest that is tried.
     pub to: f64,
-    /// How long each rate is held, after a warming-up of a quarter of it.
+    /// How long each rate is held, after a warming-up of a quarter of it; four times as long where the scenario has faults.
     pub each: Duration,
     /// How close the two ends must come, as in 0.05.
     pub within: f64,
@@ -78,6 +81,8 @@ pub(crate) struct Found {
 pub struct Ground<'a> {
     /// The scenario whose mix is asked.
     pub scenario: &'a Scenario,
+    /// Who brings its faults about.
+    pub(crate) hand: &'a Hand,
     /// Whom.
     pub target: &'a Target,
     /// Hosts that may be loaded.
@@ -156,27 +161,46 @@ impl Search {
         Ok(Found { knee, rounds, notes, over_bounds })
     }
 
+    /// Whether a scenario's bounds let the highest rate be tried.
+    ///
+    /// # Errors
+    /// By which of them they do not.
+    pub fn may_try(&self, scenario: &Scenario) -> Result<(), String> {
+        let lasts = if scenario.fault.is_empty() { self.each } else { self.each * WITH_FAULTS };
+        scenario.may_hold(self.to, lasts + self.warming())
+    }
+
     fn warming(&self) -> Duration {
         self.each / 4
     }
 
-    async fn step(&self, ground: &Ground<'_>, rate: f64) -> Result<(Tried, Ran), String> {
-        let mut scenario = ground.scenario.at_rate("held", rate, self.each);
+    /// What is asked to try a rate: the visitors at that rate, or all that happens with it as the highest, after some time to warm up.
+    fn at(&self, scenario: &Scenario, rate: f64) -> Result<Scenario, String> {
+        let mut scenario = if scenario.fault.is_empty() {
+            scenario.at_rate("held", rate, self.each)
+        } else {
+            scenario.within(rate, self.each * WITH_FAULTS)?
+        };
         let warming = Phase {
             name: "warming up".to_owned(),
-            rate,
+            rate: scenario.phase.first().map_or(rate, |phase| phase.rate),
             to: None,
             steps: None,
             lasts: Span(self.warming()),
             judged: false,
         };
         scenario.phase.insert(0, warming);
-        let hand = Hand::Commands(BTreeMap::new());
+        scenario.fault.iter_mut().for_each(|fault| fault.at.0 += self.warming());
+        Ok(scenario)
+    }
+
+    async fn step(&self, ground: &Ground<'_>, rate: f64) -> Result<(Tried, Ran), String> {
+        let scenario = self.at(ground.scenario, rate)?;
         let setting = Setting {
             scenario: &scenario,
             target: ground.target,
             yes: ground.yes,
-            hand: &hand,
+            hand: ground.hand,
             stop: ground.stop,
             on_second: ground.on_second,
             counts_tasks: false,
@@ -195,5 +219,22 @@ impl Search {
         };
         (ground.on_step)(&tried);
         Ok((tried, ran))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_comes_when_its_phase_does() {
+        let search = Search { from: 1.0, to: 1.0, each: Duration::from_secs(8), within: 0.1 };
+        let outage = Scenario::open("origin-outage").unwrap();
+        let tried = search.at(&outage, 500.0).unwrap();
+        let (warm, before) = (tried.phase[0].lasts.0, tried.phase[1].lasts.0);
+        assert_eq!((warm.as_secs(), tried.phase[2].name.as_str()), (2, "the app is gone"));
+        assert_eq!((tried.fault[0].at.0, tried.fault[0].lasts.unwrap().0), (warm + before, tried.phase[2].lasts.0));
+        assert!(tried.phase.iter().all(|phase| phase.rate == 500.0));
+        assert_eq!(tried.lasts() - warm, search.each * WITH_FAULTS);
     }
 }

@@ -1,4 +1,4 @@
-//! The knee of each shipped mix of visitors, with the gateway before the app, and with nginx and HAProxy in its place where they are
+//! The knee of each shipped scenario, its faults included, with the gateway before the app, and with nginx and HAProxy in its place where they are
 //! installed: docs/benchmarks/limits.json.
 
 use std::sync::Arc;
@@ -13,19 +13,16 @@ use crate::local::Local;
 use crate::outcome::Judged;
 use crate::peer;
 use crate::report::{Case, Report};
-use crate::scenario::Scenario;
+use crate::scenario::{SHIPPED, Scenario};
 use crate::session::Session;
 
-/// The scenarios whose visitors differ; faults are no part of a knee.
-const MIXES: [&str; 4] = ["steady-week", "launch-day", "ota-release", "bot-scan"];
-
-/// Searches, of these scenarios or of all whose visitors differ; `quick` is only whether it works, with one mix and one rate.
+/// Searches, of these scenarios or of all that are shipped; `quick` is only whether it works, with one scenario and one rate.
 ///
 /// # Errors
 /// The first search could not run: what is wrong is so for all. Of a later one it is a note.
-pub async fn measure(mixes: &[String], quick: bool) -> Result<Report, String> {
+pub async fn measure(scenarios: &[String], quick: bool) -> Result<Report, String> {
     let mut command = "cargo load limits".to_owned();
-    mixes.iter().for_each(|mix| command += &format!(" {mix}"));
+    scenarios.iter().for_each(|scenario| command += &format!(" {scenario}"));
     command += if quick { " --quick" } else { "" };
     let question = "At how many requests a second does a scenario break its objectives, on this machine with all of it on the same cores?";
     let mut report = Report::new("limits", question, &command);
@@ -34,12 +31,18 @@ pub async fn measure(mixes: &[String], quick: bool) -> Result<Report, String> {
     for kind in subjects.iter().flatten() {
         report.versions.insert(kind.as_str().to_owned(), kind.version().unwrap_or_default());
     }
-    let all = MIXES.iter().copied().take(if quick { 1 } else { MIXES.len() });
-    let all: Vec<&str> = if mixes.is_empty() { all.collect() } else { mixes.iter().map(String::as_str).collect() };
+    let all = SHIPPED.iter().map(|(name, _)| *name).take(if quick { 1 } else { SHIPPED.len() });
+    let named = scenarios.iter().map(String::as_str);
+    let all: Vec<&str> = if scenarios.is_empty() { all.collect() } else { named.collect() };
     for mix in all {
+        let scenario = Scenario::open(mix)?;
         for subject in &subjects {
             let name = subject.map_or("gateway", peer::Kind::as_str);
-            let knee = match one(mix, *subject, quick).await {
+            if subject.is_some() && scenario.purges() {
+                report.notes.push(format!("{mix}, {name}: not measured: there is no request that purges its cache"));
+                continue;
+            }
+            let knee = match one(&scenario, *subject, quick).await {
                 Ok(knee) => knee,
                 // Half an hour's other figures are not lost with it.
                 Err(error) if !report.cases.is_empty() => {
@@ -71,8 +74,8 @@ pub async fn measure(mixes: &[String], quick: bool) -> Result<Report, String> {
     Ok(report)
 }
 
-async fn one(mix: &str, subject: Option<peer::Kind>, quick: bool) -> Result<Knee, String> {
-    let mut scenario = Scenario::open(mix)?;
+async fn one(scenario: &Scenario, subject: Option<peer::Kind>, quick: bool) -> Result<Knee, String> {
+    let mut scenario = scenario.clone();
     let mut local = Local::start(quick, "").await?;
     if let Some(kind) = subject {
         local.through(kind).await?;
@@ -83,7 +86,7 @@ async fn one(mix: &str, subject: Option<peer::Kind>, quick: bool) -> Result<Knee
     let stop = Arc::new(AtomicBool::new(false));
     let session = Session { scenario, target, yes: Vec::new(), stack: Some(Arc::clone(&stack)), stop };
     let each = Duration::from_secs(if quick { 4 } else { 6 });
-    let (from, to) = if quick { (20.0, 20.0) } else { (200.0, 20_000.0) };
+    let (from, to) = if quick { (20.0, 20.0) } else { (400.0, 20_000.0) };
     let outcome = session.knee(Search { from, to, each, within: 0.15 }, &|_| {}, &|_| {}).await;
     drop(session);
     if let Some(stack) = Arc::into_inner(stack) {

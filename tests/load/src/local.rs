@@ -88,6 +88,9 @@ impl Local {
         let mut dev = Command::new(built.join("dev"))
             .args(["--edge", "native", "--edge-port", "0", "--app", &format!("http://{app_address}"), "--config"])
             .arg(&added)
+            // Who reads each line would take of the cores that the load is to find the end of.
+            .arg("--log")
+            .arg(folder.path().join("gateway.log"))
             .env("TMPDIR", folder.path())
             .current_dir(&root)
             .stdin(Stdio::null())
@@ -149,7 +152,7 @@ impl Local {
         Ok(target)
     }
 
-    /// Gateway, app, and the rest: storage and log.
+    /// Gateway, app, and the storage.
     #[must_use]
     pub fn processes(&self) -> BTreeMap<String, u32> {
         let app = self.app.as_ref().and_then(Child::id);
@@ -157,7 +160,7 @@ impl Local {
             Some(peer) => (peer.kind.as_str(), peer.pid()),
             None => ("gateway", Some(self.gateway)),
         };
-        let parts = [first, ("app", app), ("storage and log", self.dev.id())];
+        let parts = [first, ("app", app), ("storage", self.dev.id())];
         parts.into_iter().filter_map(|(name, pid)| Some((name.to_owned(), pid?))).collect()
     }
 

@@ -59,7 +59,7 @@ enum What {
         #[arg(long, default_value_t = 1.0)]
         faster: f64,
     },
-    /// Search for the highest rate that keeps a scenario's objectives
+    /// Search for the highest rate that keeps a scenario's objectives, its faults included
     Knee {
         #[command(flatten)]
         whom: Whom,
@@ -69,7 +69,7 @@ enum What {
         /// The highest that is tried
         #[arg(long, default_value_t = 20_000.0)]
         to: f64,
-        /// How long each rate is held
+        /// How long each rate is held; four times as long where the scenario has faults
         #[arg(long, default_value = "20s")]
         each: humantime::Duration,
         /// How close to come, as in 0.05
@@ -114,11 +114,11 @@ enum What {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
-    /// The knee of each mix of visitors, through the gateway, nginx and HAProxy; writes docs/benchmarks/limits.json, in half an hour
+    /// The knee of each scenario, through the gateway, nginx and HAProxy; writes docs/benchmarks/limits.json, in an hour
     Limits {
-        /// Scenarios [default: steady-week, launch-day, ota-release and bot-scan]
-        mixes: Vec<String>,
-        /// Only whether it works: one mix at one rate, and figures that mean nothing
+        /// Scenarios [default: all that come with the tool]
+        scenarios: Vec<String>,
+        /// Only whether it works: one scenario at one rate, and figures that mean nothing
         #[arg(long)]
         quick: bool,
         /// Where to write
@@ -216,9 +216,9 @@ async fn act(command: What) -> Result<bool, Failure> {
             report.iter().for_each(|report| println!("\n{}", load::growth::table(report)));
             return written(report, quick, out);
         }
-        What::Limits { mixes, quick, out } => {
+        What::Limits { scenarios, quick, out } => {
             raise_file_limit();
-            return written(load::limits::measure(&mixes, quick).await, quick, out);
+            return written(load::limits::measure(&scenarios, quick).await, quick, out);
         }
         What::Audience { quick, out } => {
             let report = load::audience::measure(quick);
@@ -250,14 +250,13 @@ async fn act(command: What) -> Result<bool, Failure> {
                 let right = "--from is above 0, --to not below it, --within above 0 and --each 4s or more";
                 return Err(Failure::Usage(right.to_owned()));
             }
-            // A quarter of it goes before each, to warm up.
+            let search = Search { from, to, each: *each, within };
             let within_bounds = |scenario: Scenario| {
-                let held = scenario.may_hold(to, each.mul_f64(1.25));
+                let held = search.may_try(&scenario);
                 held.map_err(|what| format!("--to {to} with --each {each} and a quarter to warm up: {what}"))?;
                 Ok(scenario)
             };
             let session = whom.session(within_bounds).await?;
-            let search = Search { from, to, each: *each, within };
             let outcome = session.knee(search, &on_second, &|tried| progress.step(tried)).await;
             (whom, end(session, outcome).await?)
         }
@@ -335,7 +334,11 @@ async fn end(session: Session, outcome: Result<Outcome, String>) -> Result<Outco
 impl Whom {
     async fn session(&self, change: impl FnOnce(Scenario) -> Result<Scenario, String>) -> Result<Session, Failure> {
         let mut scenario = Scenario::open(&self.scenario).and_then(change).map_err(Failure::Usage)?;
-        if self.through.is_some() {
+        if let Some(peer) = self.through {
+            if scenario.purges() {
+                let what = format!("{}: purges the cache, which {} has no request for", self.scenario, peer.as_str());
+                return Err(Failure::Usage(format!("{what}: leave out --through, or take another scenario")));
+            }
             scenario = scenario.unverified();
         }
         raise_file_limit();

@@ -284,6 +284,22 @@ impl Scenario {
         Ok(self)
     }
 
+    /// The same with this as the highest rate, and all phases and faults in so much time, if they take longer.
+    ///
+    /// # Errors
+    /// It exceeds its bounds then.
+    pub fn within(&self, highest: f64, lasts: Duration) -> Result<Self, String> {
+        let rates = self.phase.iter().flat_map(|phase| [phase.rate, phase.to.unwrap_or_default()]);
+        let faster = self.lasts().as_secs_f64() / lasts.as_secs_f64();
+        self.clone().scaled(highest / rates.fold(0.0, f64::max), faster.max(1.0))
+    }
+
+    /// Whether something goes wrong meanwhile that takes a gateway with a purge.
+    #[must_use]
+    pub fn purges(&self) -> bool {
+        self.fault.iter().any(|fault| fault.does == Does::Purge)
+    }
+
     /// The same where nothing verifies who sends: what would be refused for its credentials (401) is taken instead.
     #[must_use]
     pub fn unverified(mut self) -> Self {

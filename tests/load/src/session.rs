@@ -68,8 +68,10 @@ impl Session {
         on_step: &(dyn Fn(&Tried) + Sync),
     ) -> Result<Outcome, String> {
         let mut outcome = self.outcome("knee");
+        let hand = Hand::find(&self.scenario, &self.target, self.stack.as_ref())?;
         let ground = Ground {
             scenario: &self.scenario,
+            hand: &hand,
             target: &self.target,
             yes: &self.yes,
             stop: &self.stop,
@@ -79,7 +81,6 @@ impl Session {
         self.reach().await?;
         let found = search.run(&ground).await?;
         outcome.notes = found.notes;
-        outcome.notes.push("faults of the scenario are left out: the knee is that of its visitors".to_owned());
         outcome.ended_early = found.over_bounds;
         (outcome.knee, outcome.rounds) = (Some(found.knee), found.rounds);
         self.ended(&mut outcome);

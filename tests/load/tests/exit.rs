@@ -112,6 +112,8 @@ async fn what_is_asked_wrongly_is_2_before_anything_is_sent() {
         (&["run", "s.toml", "--stack", "--against", &url], "--against"),
         (&["run", "s.toml", "--against", &url, "--pid", "gateway"], "NAME=PID"),
         (&["run", "origin-outage", "--against", &url], "fault.outage"),
+        (&["knee", "origin-outage", "--against", &url], "fault.outage"),
+        (&["run", "cold-after-purge", "--stack", "--through", "nginx"], "which nginx has no request for"),
         (&["run", "launch-day", "--against", &url], "secrets"),
         (&["knee", "s.toml", "--against", &url, "--each", "1s"], "--each"),
         // To 20,000 a second for 25 s.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use load::Session;
 use load::outcome::{Outcome, RouteOutcome};
 use load::scenario::{Scenario, Span};
-use load::target::{Edge, Target};
+use load::target::{Commands, Edge, Target};
 use server::{Does, Leak, Server};
 
 const TRIES: usize = 8;
@@ -285,6 +285,35 @@ fn the_knee_is_where_the_server_has_no_more_to_give() {
         let made_up = |what: &&String| of_a_gateway.iter().any(|word| what.starts_with(word));
         assert_eq!(knee.saturated.iter().find(made_up), None);
         assert_eq!(knee.head_room, Some(knee.rate / 50.0));
+    });
+}
+
+/// Each rate is tried with all that goes wrong in the scenario.
+#[test]
+fn a_knee_is_looked_for_with_the_faults_of_its_scenario() {
+    alone(async {
+        let server = Server::start(Does::Waits(Duration::ZERO)).await;
+        let phases = r#"{ name = "before", rate = 5, lasts = "8s" }, { name = "gone", rate = 10, lasts = "4s", judged = false },
+            { name = "after", rate = 10, lasts = "4s" }"#;
+        let fault = "fault = [{ does = \"outage\", at = \"8s\", lasts = \"4s\" }]\n[objectives]\np99 = \"9s\"\n";
+        let folder = tempfile::tempdir().unwrap();
+        let told = folder.path().join("told");
+        let tell = |word: &str| format!("echo {word} >> {}", told.display());
+        let commands = Commands { begin: tell("down"), end: Some(tell("up")) };
+        let mut target = Target { url: server.url(), ..Target::default() };
+        let search = load::knee::Search { from: 40.0, to: 80.0, each: Duration::from_secs(1), within: 0.15 };
+        let nobody = session(scenario(phases, GET, fault), target.clone()).knee(search, &|_| {}, &|_| {}).await;
+        assert!(nobody.unwrap_err().contains("fault.outage"));
+        target.fault.insert("outage".to_owned(), commands);
+        let outcome = session(scenario(phases, GET, fault), target).knee(search, &|_| {}, &|_| {}).await.unwrap();
+        assert_eq!(outcome.knee.map(|knee| (knee.rate, knee.steps.len())), Some((80.0, 2)));
+        assert_eq!(std::fs::read_to_string(&told).unwrap(), "down\nup\ndown\nup\n");
+        let phases = outcome.rounds[0].phases.iter();
+        let phases: Vec<_> = phases.map(|p| (p.name.as_str(), p.lasts_s, p.wanted_rate, p.judged)).collect();
+        let before = ("before", 2.0, 40.0, true);
+        let expected =
+            [("warming up", 0.25, 40.0, false), before, ("gone", 1.0, 80.0, false), ("after", 1.0, 80.0, true)];
+        assert_eq!(phases, expected);
     });
 }
 

@@ -43,6 +43,13 @@ fn what_is_wrong_is_told_with_its_line_and_what_would_be_right() {
     // Also when it is made faster, or held longer, than it was written.
     assert!(sound.clone().scaled(9000.0, 1.0).is_ok() && sound.may_hold(9.0, Duration::from_secs(1000)).is_ok());
     assert!(sound.clone().scaled(9001.0, 1.0).unwrap_err().contains("bounds.requests (9000)"));
+    // A scenario with faults at another rate and in less time, and never in more.
+    let outage = Scenario::open("origin-outage").unwrap();
+    for (lasts, faster) in [(11, 10.0), (110, 1.0), (1000, 1.0)] {
+        let other = outage.within(3000.0, Duration::from_secs(lasts)).unwrap();
+        assert_eq!((other.phase[0].rate, other.lasts().as_secs_f64()), (3000.0, 110.0 / faster));
+        assert_eq!(other.fault[0].at.0.as_secs_f64(), 40.0 / faster);
+    }
     assert!(sound.may_hold(9.1, Duration::from_secs(1000)).unwrap_err().contains("bounds.requests (9000)"));
     assert!(sound.may_hold(1.0, Duration::from_secs(3601)).unwrap_err().contains("bounds.lasts (1h)"));
     assert!(Scenario::open("no-such").unwrap_err().contains("launch-day"));

@@ -25,6 +25,14 @@ const KEPT: usize = 5_000;
 /// Takes every log line as it comes, on a thread of its own.
 pub type OnLine = Box<dyn Fn(&Value) + Send>;
 
+/// What becomes of the gateway's log.
+pub enum Lines {
+    /// The newest lines are kept, and each is given to whoever wants them.
+    Kept(Option<OnLine>),
+    /// They go to a file, and nobody reads them: for who measures what the gateway alone can do.
+    Written(PathBuf),
+}
+
 /// The running gateway; dropping it ends it.
 pub struct Gateway {
     child: Child,
@@ -107,6 +115,21 @@ impl Gateway {
     /// # Errors
     /// What it said on standard error.
     pub fn start(binary: &Path, config: &Path, on_line: Option<OnLine>) -> Result<Self, String> {
+        Self::start_with(binary, config, Lines::Kept(on_line))
+    }
+
+    /// The same with its log elsewhere, if need be.
+    ///
+    /// # Errors
+    /// What it said on standard error, or that the log's file can't be written.
+    pub fn start_with(binary: &Path, config: &Path, lines: Lines) -> Result<Self, String> {
+        let (stdout, on_line, file) = match lines {
+            Lines::Kept(on_line) => (Stdio::piped(), on_line, None),
+            Lines::Written(path) => {
+                let file = std::fs::File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+                (file.into(), None, Some(path))
+            }
+        };
         // Where the system can do it, the gateway ends with us even when we are killed.
         let mut command = match Command::new("setpriv").arg("--version").output() {
             Ok(output) if output.status.success() => {
@@ -117,34 +140,31 @@ impl Gateway {
             _ => Command::new(binary),
         };
         command.args(["serve", "--config"]).arg(config);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
         let log = Arc::new(Log::default());
         let (spawned, spawning) = mpsc::channel();
         let kept = Arc::clone(&log);
         // The death signal is tied to the thread that spawns, so that thread stays until the gateway's output ends.
         thread::spawn(move || {
             let mut child = command.spawn();
-            let output = child.as_mut().ok().and_then(|c| c.stdout.take());
+            let output = child.as_mut().ok().and_then(|c| c.stderr.take());
             let sent = spawned.send(child);
             if let (Some(output), Ok(())) = (output, sent) {
-                kept.follow(BufReader::new(output), on_line.as_deref());
+                kept.complaints(BufReader::new(output));
             }
         });
         let spawned = spawning.recv().unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()));
         let mut child = spawned.map_err(|e| format!("cannot start {}: {e}", binary.display()))?;
-        if let Some(stderr) = child.stderr.take() {
+        if let Some(stdout) = child.stdout.take() {
             let log = Arc::clone(&log);
-            thread::spawn(move || {
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    let mut all = log.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-                    all.push_str(&line);
-                    all.push('\n');
-                }
-            });
+            thread::spawn(move || log.follow(BufReader::new(stdout), on_line.as_deref()));
         }
         let mut gateway = Self { child, log, addresses: Vec::new(), admin: None };
         let started = Instant::now();
         let serving = loop {
+            if let Some(path) = &file {
+                gateway.log.read(path);
+            }
             if let Some(line) = gateway.find(|line| line["message"] == "serving") {
                 break line;
             }
@@ -263,6 +283,21 @@ impl Log {
             }
             lines.push_back(value);
             self.more.notify_all();
+        }
+    }
+
+    /// Takes what a file has so far in the place of what is kept.
+    fn read(&self, path: &Path) {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = lines.collect();
+    }
+
+    fn complaints(&self, stderr: impl BufRead) {
+        for line in stderr.lines().map_while(Result::ok) {
+            let mut all = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push_str(&line);
+            all.push('\n');
         }
     }
 

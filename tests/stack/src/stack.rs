@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::bucket::Buckets;
 use crate::configuration;
-use crate::gateway::{self, Gateway, OnLine};
+use crate::gateway::{self, Gateway, Lines, OnLine};
 use crate::keys::Credentials;
 use crate::toolchain::{Bundle, Progress, Toolchain, Worker, Wrangler};
 use crate::turnstile;
@@ -74,6 +74,8 @@ pub struct Addresses {
 pub struct Listeners {
     /// The gateway's log lines.
     pub gateway: Option<OnLine>,
+    /// A file that the gateway's log lines go to instead; [`Stack::record`] finds none then.
+    pub log: Option<PathBuf>,
     /// The Worker's log lines.
     pub worker: Option<workerd::OnLine>,
 }
@@ -176,7 +178,8 @@ impl Stack {
             ports: options.ports,
             overlay: overlay.as_ref(),
         })?;
-        let gateway = tokio::task::block_in_place(|| Gateway::start(&binary, &config, listeners.gateway))
+        let lines = listeners.log.map_or(Lines::Kept(listeners.gateway), Lines::Written);
+        let gateway = tokio::task::block_in_place(|| Gateway::start_with(&binary, &config, lines))
             .map_err(|error| configuration::blame(&error, &config, overlay.as_ref()))?;
         if let (Some(demo), Some(admin)) = (&demo, gateway.admin()) {
             let token = Some(credentials.app_token.as_str());

@@ -168,11 +168,11 @@ async fn limits_are_looked_for_through_all_three() {
     for subject in ["gateway", "nginx", "HAProxy"] {
         let of = |unit: &str| report.cases.iter().find(|case| case.subject == subject && case.unit == unit);
         let knee = of("requests/s at the knee").unwrap_or_else(|| panic!("no knee of {subject}: {text}"));
-        assert_eq!((knee.name.as_str(), knee.less_is_better, knee.samples.len()), ("steady-week", false, 1));
+        assert_eq!((knee.name.as_str(), knee.less_is_better, knee.samples.len()), ("launch-day", false, 1));
         // One rate was tried: a busy machine may break it, and then it has no cost either.
         let cost = of("µs CPU of it/request there").map(|cost| cost.samples[0]);
         assert!(if knee.samples[0] > 0.0 { cost.is_some_and(|us| us > 0.0) } else { cost.is_none() }, "{text}");
-        assert!(report.notes.iter().any(|note| note.starts_with(&format!("steady-week, {subject}: "))), "{text}");
+        assert!(report.notes.iter().any(|note| note.starts_with(&format!("launch-day, {subject}: "))), "{text}");
         assert!(subject == "gateway" || report.versions.contains_key(subject), "{:?}", report.versions);
     }
 }

@@ -39,6 +39,9 @@ struct Arguments {
     /// Gateway configuration that adds to the stack's own: tables are merged key by key, lists are replaced
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// File for the gateway's log lines, which are not shown then: for load, of which each request is a line
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// Port of the site [default: 8787, or a free one]
     #[arg(long, value_name = "PORT")]
     edge_port: Option<u16>,
@@ -85,8 +88,9 @@ async fn main() -> ExitCode {
         Err(error) => return fail(&format!("cannot listen to signals: {error}")),
     };
     face::say(&face::opening(arguments.app.as_deref(), arguments.edge == EdgeHost::Worker));
+    let log = arguments.log.clone();
     let options = options(arguments);
-    let listeners = listeners(options.edge);
+    let listeners = Listeners { log, ..listeners(options.edge) };
     // On a task of its own, so that Ctrl-C is heard while it builds.
     let starting = tokio::spawn(async move { Stack::start(options, listeners, &|line| face::say(line)).await });
     let mut stack = tokio::select! {
@@ -146,8 +150,9 @@ fn listeners(edge: Edge) -> Listeners {
         Edge::Worker => Listeners {
             worker: Some(Box::new(|line| face::worker(&line.message))),
             gateway: Some(Box::new(face::complaint)),
+            log: None,
         },
-        Edge::Native => Listeners { gateway: Some(Box::new(face::line)), worker: None },
+        Edge::Native => Listeners { gateway: Some(Box::new(face::line)), ..Listeners::default() },
     }
 }
 
