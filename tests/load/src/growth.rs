@@ -1,25 +1,31 @@
 //! Whether a request's cost grows with how much the gateway keeps: its CPU for the same request, with more and more of one thing.
 //!
-//! What is measured is the gateway's own process, over a bounded number of hits on a few keep-alive connections, in rounds.
+//! What is measured is the gateway's own process, over a bounded number of hits on a few keep-alive connections, in rounds that alternate between the
+//! amounts.
 
 mod table;
 mod upstreams;
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rand::Rng as _;
+use tempfile::TempDir;
 
 use crate::asker::hit;
 use crate::local::Local;
 use crate::outcome::count;
 use crate::process;
 use crate::report::{Case, Report};
+use crate::target::Target;
 use upstreams::{HOST, Upstreams};
 
 pub(crate) use table::amount;
@@ -28,7 +34,7 @@ pub use table::table;
 /// Requests of a round.
 const REQUESTS: u64 = 4_000;
 /// Rounds of each, after one to warm up.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 15;
 /// Requests at once.
 const AT_ONCE: usize = 8;
 /// Purges in one call.
@@ -71,7 +77,7 @@ const ALL: &[(Grows, &str, &[u64])] = &[
     (Grows::Upstreams, "passed on, by upstreams of the app", &[1, 8, 64]),
 ];
 
-/// Measures all of it; `quick` is only whether it works, with the least of each.
+/// Measures all of it, the amounts of one thing side by side; `quick` is only whether it works, with the least of each.
 ///
 /// # Errors
 /// The stack does not start, or does not answer as it should.
@@ -80,41 +86,125 @@ pub async fn measure(quick: bool) -> Result<Report, String> {
     let mut report = Report::new("growth", "Does a request cost more, the more the gateway keeps?", command);
     for (grows, name, amounts) in ALL {
         let amounts = if quick { &amounts[..1] } else { amounts };
+        let mut all = Vec::new();
         for amount in amounts {
-            let samples = one(*grows, *amount, quick).await.map_err(|e| format!("{name}, {amount}: {e}"))?;
-            let case = Case {
-                name: (*name).to_owned(),
-                subject: format!("gateway, {amount}"),
-                unit: "µs CPU/request".to_owned(),
-                less_is_better: true,
-                samples,
-            };
-            eprintln!("growth   {name}, {amount}: {:.1} µs", case.median());
+            eprintln!("growth   {name}: {amount} …");
+            let grown = Grown::start(*grows, *amount, quick).await.map_err(|e| format!("{name}, {amount}: {e}"))?;
+            let subject = format!("gateway, {amount}");
+            let (unit, samples) = ("µs CPU/request".to_owned(), Vec::new());
+            all.push((grown, Case { name: (*name).to_owned(), subject, unit, less_is_better: true, samples }));
+        }
+        for round in 0..=ROUNDS {
+            for (grown, case) in &mut all {
+                let took = grown.round().await.map_err(|e| format!("{name}, {}: {e}", case.subject))?;
+                // The first warms up.
+                case.samples.extend((round > 0).then_some(took));
+            }
+        }
+        for (grown, case) in all {
+            grown.stack.stop().await;
+            eprintln!("growth   {name}, {}: {:.1} µs", case.subject, case.median());
             report.cases.push(case);
         }
     }
     Ok(report)
 }
 
-async fn one(grows: Grows, amount: u64, quick: bool) -> Result<Vec<f64>, String> {
-    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let mut overlay = CACHE.to_owned();
-    if let Some(when) = grows.rule() {
-        let rules: String = (0..amount).map(|number| rule(number, &when(number))).collect();
-        let path = folder.path().join("rules.toml");
-        std::fs::write(&path, rules).map_err(|e| format!("{}: {e}", path.display()))?;
-        overlay.push_str(&format!("[filter]\nblock = [\"sqli\"]\nrules = \"{}\"\n", path.display()));
+/// A stack with an amount of something in it.
+struct Grown {
+    grows: Grows,
+    stack: Local,
+    target: Target,
+    asking: Asking,
+    /// How many answers are stored of those that are asked for.
+    objects: u64,
+    /// Those that are open, each by a connection of its own.
+    streams: Vec<Response<Incoming>>,
+    /// What stands behind it, and the file of its rules, for as long as it does.
+    _behind: (Upstreams, TempDir),
+}
+
+impl Grown {
+    async fn start(grows: Grows, amount: u64, quick: bool) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let mut overlay = CACHE.to_owned();
+        if let Some(when) = grows.rule() {
+            let rules: String = (0..amount).map(|number| rule(number, &when(number))).collect();
+            let path = folder.path().join("rules.toml");
+            std::fs::write(&path, rules).map_err(|e| format!("{}: {e}", path.display()))?;
+            overlay.push_str(&format!("[filter]\nblock = [\"sqli\"]\nrules = \"{}\"\n", path.display()));
+        }
+        if grows == Grows::Sites {
+            overlay.push_str("[filter]\nblock = [\"sqli\"]\n");
+            overlay.extend((0..amount).map(site));
+        }
+        let upstreams = if grows == Grows::Upstreams { Upstreams::start(amount).await? } else { Upstreams::default() };
+        overlay.push_str(&upstreams.site());
+        let stack = Local::start(quick, &overlay).await?;
+        let asking = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(AT_ONCE).build_http();
+        let target = stack.target(false)?;
+        let objects = if grows == Grows::Objects { amount } else { 100 };
+        let mut own = Self { grows, stack, target, asking, objects, streams: Vec::new(), _behind: (upstreams, folder) };
+        own.fill(amount).await?;
+        Ok(own)
     }
-    if grows == Grows::Sites {
-        overlay.push_str("[filter]\nblock = [\"sqli\"]\n");
-        overlay.extend((0..amount).map(site));
+
+    fn url(&self, number: u64) -> String {
+        format!("{}/cache?cc=max-age%3D86400&tag=t{number}&n={number}", self.target.url)
     }
-    let upstreams = if grows == Grows::Upstreams { Upstreams::start(amount).await? } else { Upstreams::default() };
-    overlay.push_str(&upstreams.site());
-    let stack = Local::start(quick, &overlay).await?;
-    let samples = with(&stack, grows, amount).await;
-    stack.stop().await;
-    samples
+
+    fn one(&self, number: u64) -> http::request::Builder {
+        let request = Request::get(self.url(number));
+        if self.grows == Grows::Upstreams { request.header("host", HOST) } else { request }
+    }
+
+    async fn fill(&mut self, amount: u64) -> Result<(), String> {
+        each(0..self.objects, async |number| ask(&self.asking, self.one(number), "", 200).await.map(drop)).await?;
+        if matches!(self.grows, Grows::PurgedUrls | Grows::PurgedTags | Grows::PurgedPrefixes) {
+            let admin = self.target.admin.clone().unwrap_or_default();
+            for from in (0..amount).step_by(usize::try_from(BATCH).unwrap_or(1)) {
+                let request = Request::post(format!("{admin}/purge")).header("content-type", "application/json");
+                ask(&self.asking, request, &self.purge(from..(from + BATCH).min(amount)), 200).await?;
+            }
+        }
+        let subscribers = if self.grows == Grows::Subscribers { amount } else { 0 };
+        for number in 0..subscribers {
+            let request = Request::get(format!("{}/api/sync/subscribe?app_id={number}", self.target.url));
+            let request = request.body(Full::default()).map_err(|e| e.to_string())?;
+            self.streams.push(self.asking.request(request).await.map_err(|e| format!("stream {number}: {e}"))?);
+        }
+        Ok(())
+    }
+
+    fn purge(&self, numbers: Range<u64>) -> String {
+        let names = numbers.map(|n| match self.grows {
+            Grows::PurgedTags => format!("\"other-{n}\""),
+            _ => format!("\"{}/other/{n}\"", self.target.url),
+        });
+        let names: Vec<String> = names.collect();
+        let scope = match self.grows {
+            Grows::PurgedTags => "tag",
+            Grows::PurgedPrefixes => "prefix",
+            _ => "url",
+        };
+        format!("{{\"{scope}\": [{}]}}", names.join(", "))
+    }
+
+    /// The gateway's CPU for each request of a round, in µs.
+    async fn round(&self) -> Result<f64, String> {
+        let gateway = self.target.processes.get("gateway").copied().ok_or("no gateway")?;
+        let used = || process::threads(&[gateway]).values().sum::<f64>();
+        let before = used();
+        let numbers = (0..REQUESTS).map(|_| rand::rng().random_range(0..self.objects));
+        let hits = self.grows != Grows::Upstreams;
+        let asked = async |number| match ask(&self.asking, self.one(number), "", 200).await? {
+            // What was evicted, or never stored, is no hit, and costs more.
+            hit if hit == Some(true) || !hits => Ok(()),
+            _ => Err(format!("{}: no hit", self.url(number))),
+        };
+        each(numbers, asked).await?;
+        Ok((used() - before) * 1e6 / count(REQUESTS))
+    }
 }
 
 impl Grows {
@@ -138,64 +228,6 @@ fn rule(number: u64, when: &str) -> String {
 fn site(number: u64) -> String {
     let wildcard = if number.is_multiple_of(2) { "*." } else { "" };
     format!("[[site]]\nhosts = [\"{wildcard}s{number}.example\"]\napp = \"127.0.0.1:9\"\ntrust = \"direct\"\n\n")
-}
-
-async fn with(stack: &Local, grows: Grows, amount: u64) -> Result<Vec<f64>, String> {
-    let asking: Asking = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(AT_ONCE).build_http();
-    let target = stack.target(false)?;
-    let objects = if grows == Grows::Objects { amount } else { 100 };
-    let url = |number: u64| format!("{}/cache?cc=max-age%3D86400&tag=t{number}&n={number}", target.url);
-    let one = |number: u64| match grows {
-        Grows::Upstreams => Request::get(url(number)).header("host", HOST),
-        _ => Request::get(url(number)),
-    };
-    each(0..objects, async |number| ask(&asking, one(number), "", 200).await.map(drop)).await?;
-    let purge = |from: u64| {
-        let names = (from..(from + BATCH).min(amount)).map(|n| match grows {
-            Grows::PurgedTags => format!("\"other-{n}\""),
-            _ => format!("\"{}/other/{n}\"", target.url),
-        });
-        let names: Vec<String> = names.collect();
-        let scope = match grows {
-            Grows::PurgedTags => "tag",
-            Grows::PurgedPrefixes => "prefix",
-            _ => "url",
-        };
-        format!("{{\"{scope}\": [{}]}}", names.join(", "))
-    };
-    if matches!(grows, Grows::PurgedUrls | Grows::PurgedTags | Grows::PurgedPrefixes) {
-        let admin = target.admin.clone().unwrap_or_default();
-        for from in (0..amount).step_by(usize::try_from(BATCH).unwrap_or(1)) {
-            let request = Request::post(format!("{admin}/purge")).header("content-type", "application/json");
-            ask(&asking, request, &purge(from), 200).await?;
-        }
-    }
-    let subscribers = if grows == Grows::Subscribers { amount } else { 0 };
-    let mut streams = Vec::new();
-    for number in 0..subscribers {
-        let request = Request::get(format!("{}/api/sync/subscribe?app_id={number}", target.url));
-        let request = request.body(Full::default()).map_err(|e| e.to_string())?;
-        // Held until the end: each has a connection of its own.
-        streams.push(asking.request(request).await.map_err(|e| format!("stream {number}: {e}"))?);
-    }
-    let gateway = target.processes.get("gateway").copied().ok_or("no gateway")?;
-    let used = || process::threads(&[gateway]).values().sum::<f64>();
-    let mut samples = Vec::new();
-    for round in 0..=ROUNDS {
-        let before = used();
-        let numbers = (0..REQUESTS).map(|_| rand::rng().random_range(0..objects));
-        let hits = grows != Grows::Upstreams;
-        let asked = async |number| match ask(&asking, one(number), "", 200).await? {
-            // What was evicted, or never stored, is no hit, and costs more.
-            hit if hit == Some(true) || !hits => Ok(()),
-            _ => Err(format!("{}: no hit", url(number))),
-        };
-        each(numbers, asked).await?;
-        if round > 0 {
-            samples.push((used() - before) * 1e6 / count(REQUESTS));
-        }
-    }
-    Ok(samples)
 }
 
 /// A few at once.

@@ -58,6 +58,23 @@ pub struct Files {
     pub timing_token: PathBuf,
 }
 
+impl Files {
+    /// What the operator puts into `/etc/origin/`: those that deploy/origin.example.toml names, by its names.
+    ///
+    /// # Errors
+    /// A file that can't be written.
+    pub fn install(&self, folder: &Path) -> io::Result<()> {
+        let named = [
+            (&self.cert, "origin-ca.pem"),
+            (&self.key, "origin-ca.key"),
+            (&self.client_ca, "zone-ca.pem"),
+            (&self.bucket, "bucket-user-files"),
+            (&self.bucket, "bucket-ota"),
+        ];
+        named.into_iter().try_for_each(|(from, name)| fs::copy(from, folder.join(name)).map(drop))
+    }
+}
+
 impl Credentials {
     /// Makes all of them and writes what the gateway reads into `folder`.
     ///

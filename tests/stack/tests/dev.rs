@@ -335,6 +335,27 @@ fn a_signal_during_the_start_ends_the_builds_too() {
 }
 
 #[tokio::test]
+async fn the_log_may_go_to_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("gateway.log");
+    let file = log.to_str().unwrap();
+    let dev = Dev::start(&["--edge", "native", "--edge-port", "0", "--log", file]);
+    assert_eq!(get(&dev.edge()).await.0, 200);
+    let until = Instant::now() + Duration::from_secs(10);
+    let request = |line: &str| serde_json::from_str::<Value>(line).is_ok_and(|line| line["message"] == "request");
+    while !std::fs::read_to_string(&log).unwrap().lines().any(request) {
+        assert!(Instant::now() < until, "no request in {}", std::fs::read_to_string(&log).unwrap());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(dev.lines.try_recv().is_err(), "a line was shown, too");
+    dev.signal(Signal::INT);
+    assert_eq!(dev.ended().0, Some(0));
+    let nowhere = folder.path().join("no/such/folder");
+    let said = refusal(&["--edge", "native", "--edge-port", "0", "--log", nowhere.to_str().unwrap()]);
+    assert!(said.contains(&format!("{}: ", nowhere.display())), "{said}");
+}
+
+#[tokio::test]
 async fn an_app_that_ends_shows_as_502_and_one_that_is_not_there_is_mentioned() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dev = Dev::start(&["--edge", "native", "--edge-port", "0", "--app", &format!("http://{nobody}/")]);

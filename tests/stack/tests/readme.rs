@@ -241,16 +241,7 @@ impl Server {
     /// What the README asks the operator to put into /etc/origin/; and the configuration's own paths lead below our folder.
     fn receive_secrets(&self) {
         let made = tempfile::tempdir().unwrap();
-        let files = Credentials::make(made.path()).unwrap().files;
-        for (from, to) in [
-            (&files.cert, "origin-ca.pem"),
-            (&files.key, "origin-ca.key"),
-            (&files.client_ca, "zone-ca.pem"),
-            (&files.bucket, "bucket-user-files"),
-            (&files.bucket, "bucket-ota"),
-        ] {
-            fs::copy(from, self.path("/etc/origin").join(to)).unwrap();
-        }
+        Credentials::make(made.path()).unwrap().files.install(&self.path("/etc/origin")).unwrap();
         let config = self.home().join("origin.example.toml");
         fs::write(&config, self.here(&fs::read_to_string(&config).unwrap())).unwrap();
     }

@@ -238,16 +238,7 @@ impl Operator {
         });
         fs::write(&file, below).unwrap();
         let made = tempfile::tempdir().unwrap();
-        let files = Credentials::make(made.path()).unwrap().files;
-        for (from, to) in [
-            (&files.cert, "origin-ca.pem"),
-            (&files.key, "origin-ca.key"),
-            (&files.client_ca, "zone-ca.pem"),
-            (&files.bucket, "bucket-user-files"),
-            (&files.bucket, "bucket-ota"),
-        ] {
-            fs::copy(from, vps.join("etc/origin").join(to)).unwrap();
-        }
+        Credentials::make(made.path()).unwrap().files.install(&vps.join("etc/origin")).unwrap();
     }
 
     /// What `firewall` says of the list and the rules that are shipped; tests/deploy loads them.
