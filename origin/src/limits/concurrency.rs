@@ -5,6 +5,9 @@
 //! limit gets 503 at once instead of a place in a queue that nobody empties. A request counts until the head of its answer,
 //! so that downloads and event streams do not.
 //!
+//! An app whose database has become slow is slower, too, but has no queue that less would shorten. Two things tell it: nobody is refused, and
+//! answers, though late, do not go on getting later; or more are let in for a moment, and answers are no later for it.
+//!
 //! A request whose client leaves before the answer counts as answered then, if that is late: clients that have less patience than an
 //! overloaded app has queue would leave no answers to learn from.
 //!
@@ -26,9 +29,22 @@ const TOLERANCE: f64 = 2.0;
 /// wait for a core of this machine, of which shedding gives nobody more.
 const SOON: f64 = 0.05;
 /// The share of the distance by which the best drifts up towards what is usual, a window: an app that has become slower is
-/// believed in time. While requests are refused, slowness is more likely our own queue, and is believed much later.
+/// believed in time. While requests are refused, or each waits longer than the one before, slowness is more likely a queue, and is believed
+/// much later.
 const DRIFT: f64 = 0.02;
-const DRIFT_REFUSING: f64 = 0.0005;
+const DRIFT_UNSTEADY: f64 = 0.0005;
+/// The most that the limit sinks by in a window, to this share of it; slower while nobody is refused, as it may be found to be needless.
+const SINKS: f64 = 0.85;
+const SINKS_REFUSING: f64 = 0.5;
+/// Answers that take at most so much longer than in the slowest of the first half of the last windows do not go on getting later. The slowest,
+/// as answers of one app differ.
+const STEADY: f64 = 1.05;
+const WINDOWS: usize = 8;
+/// After so many windows in a row with refusals the limit is tried this many times higher, until it is reached or for [`WINDOWS`]. So much later
+/// may answers be if what is slow is not our queue, which would make them later in proportion.
+const PATIENCE: u32 = 10;
+const RAISED: f64 = 1.5;
+const AS_QUICK: f64 = 1.15;
 
 /// An app's limit, shared by all cores.
 #[derive(Debug)]
@@ -56,6 +72,25 @@ struct Window {
     /// The best of late, in seconds; 0 until the first window closes.
     best: f64,
     limit: f64,
+    /// What was usual in the last windows, in seconds, the oldest first; 0 until there are so many.
+    usual: [f64; WINDOWS],
+    /// Windows in a row in which a request was refused.
+    refusing: u32,
+    /// A higher limit that is tried.
+    trial: Option<Trial>,
+    /// Whether a client has left, in this window, before it was answered.
+    left: bool,
+}
+
+/// What comes of a limit that is raised.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    /// What was usual before, in seconds.
+    before: f64,
+    /// Windows since it was raised, or reached.
+    windows: usize,
+    /// Whether the raised limit was reached.
+    reached: bool,
 }
 
 /// A request that is with the app.
@@ -79,6 +114,10 @@ impl Concurrency {
             timeouts: 0,
             best: 0.0,
             limit: f64::from(most),
+            usual: [0.0; WINDOWS],
+            refusing: 0,
+            trial: None,
+            left: false,
         };
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
@@ -176,11 +215,16 @@ impl Window {
         refused: &AtomicBool,
     ) -> Option<u32> {
         let late = self.best > 0.0 && waited.as_secs_f64() > (self.best * TOLERANCE).max(SOON);
+        self.left |= late;
         if late { self.answer(waited, in_flight, now, most, refused) } else { None }
     }
 
     /// Counts an answer; the new limit, where the window closes.
     fn answer(&mut self, took: Duration, in_flight: u32, now: Instant, most: f64, refused: &AtomicBool) -> Option<u32> {
+        if self.trial.is_some_and(|trial| trial.windows == 0) && now.duration_since(self.opened) < took {
+            // Sent before the limit was raised, or reached, it says nothing of that.
+            return None;
+        }
         self.answers += 1;
         self.total += took;
         self.peak = self.peak.max(in_flight);
@@ -188,22 +232,61 @@ impl Window {
             return None;
         }
         let usual = self.total.as_secs_f64() / f64::from(self.answers);
-        let drift = if refused.swap(false, Ordering::Relaxed) { DRIFT_REFUSING } else { DRIFT };
+        let refusing = refused.swap(false, Ordering::Relaxed);
+        self.refusing = if refusing { self.refusing + 1 } else { 0 };
+        let left = std::mem::take(&mut self.left);
+        if let Some(trial) = self.trial.take() {
+            let as_quick = usual <= trial.before * AS_QUICK && !left;
+            if as_quick && !trial.reached && trial.windows < WINDOWS {
+                // Those that filled it were quicker than those that come now.
+                let windows = if refusing { 0 } else { trial.windows + 1 };
+                self.trial = Some(Trial { windows, reached: refusing, ..trial });
+                return self.open(now);
+            }
+            if as_quick {
+                (self.best, self.limit) = (trial.before, self.limit * RAISED);
+                // Perhaps it can do more still.
+                self.try_more(trial.before, most);
+                return self.open(now);
+            }
+        }
+        let before = self.usual.iter().take(WINDOWS / 2).copied().fold(0.0, f64::max);
+        let steady = !refusing && !left && usual <= before * STEADY;
+        let drift = if steady { DRIFT } else { DRIFT_UNSTEADY };
         let known = self.best > 0.0 && usual >= self.best;
         self.best = if known { (usual - self.best).mul_add(drift, self.best) } else { usual };
-        let gradient = ((self.best * TOLERANCE).max(SOON) / usual.max(1e-6)).clamp(0.5, 1.0);
+        let sinks = if refusing || left { SINKS_REFUSING } else { SINKS };
+        let allowed = (self.best * TOLERANCE).max(SOON) / usual.max(1e-6);
+        let gradient = if steady { 1.0 } else { allowed.clamp(sinks, 1.0) };
         let grown = self.limit.mul_add(gradient, self.limit.sqrt());
         // What was not asked for has not been shown to be possible.
         if gradient < 1.0 || f64::from(self.peak) * 2.0 >= self.limit {
-            self.limit = grown.clamp(f64::from(LEAST), most);
+            self.limit = grown;
         }
+        self.limit = self.limit.clamp(f64::from(LEAST), most);
+        self.usual.rotate_left(1);
+        self.usual.iter_mut().last().into_iter().for_each(|last| *last = usual);
+        if self.refusing >= PATIENCE && allowed < 1.0 {
+            self.try_more(usual, most);
+        }
+        self.open(now)
+    }
+
+    fn try_more(&mut self, before: f64, most: f64) {
+        self.refusing = 0;
+        self.trial = (self.limit * RAISED <= most).then_some(Trial { before, windows: 0, reached: false });
+    }
+
+    /// The next window, and the limit in it.
+    fn open(&mut self, now: Instant) -> Option<u32> {
         (self.opened, self.answers, self.total, self.peak) = (now, 0, Duration::ZERO, 0);
         Some(self.rounded())
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and most")]
-    const fn rounded(&self) -> u32 {
-        self.limit as u32
+    fn rounded(&self) -> u32 {
+        let raised = if self.trial.is_some() { RAISED } else { 1.0 };
+        (self.limit * raised) as u32
     }
 }
 
@@ -266,6 +349,59 @@ mod tests {
         assert!(limit <= 150, "{limit}");
     }
 
+    /// An app that takes any number at once, 2 ms each, and from the fifth second on `slow` ms, half of them from next to nothing to twice that.
+    /// Requests refused until then, in the twenty seconds after, and in the last five.
+    fn with_a_slow_database(limit: u32, per_second: u32, slow: u32) -> [u32; 3] {
+        let start = Instant::now();
+        let concurrency = Concurrency::new(limit, 5, start);
+        let mut working: Vec<(u32, (Instant, Permit))> = Vec::new();
+        let (mut refused, mut owed, mut random) = ([0; 3], 0, 1_u32);
+        for milli in 0..30_000 {
+            let now = start + Duration::from_millis(milli.into());
+            let done;
+            (done, working) = working.into_iter().partition(|(until, _)| *until <= milli);
+            done.into_iter().for_each(|(_, (sent, permit))| permit.answered(sent, now));
+            owed += per_second;
+            while owed >= 1000 {
+                owed -= 1000;
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let takes = match random >> 16 {
+                    _ if milli < 5_000 => 2,
+                    odd if odd % 2 == 1 => odd % (slow * 2),
+                    _ => slow,
+                };
+                match concurrency.enter() {
+                    Some(permit) => working.push((milli + takes, (now, permit))),
+                    None if milli < 5_000 => refused[0] += 1,
+                    None if milli < 25_000 => refused[1] += 1,
+                    None => refused[2] += 1,
+                }
+            }
+        }
+        refused
+    }
+
+    #[test]
+    fn an_app_with_a_slow_database_is_not_shed() {
+        for per_second in [30, 120, 500, 1000] {
+            assert_eq!(with_a_slow_database(2000, per_second, 400), [0; 3], "{per_second}");
+        }
+        // 1,200 at once, of 1,500 that may be: what sank before it was known has grown again.
+        let [before, soon, later] = with_a_slow_database(1500, 3000, 400);
+        assert!(before == 0 && soon > 0 && later == 0, "{before} {soon} {later}");
+    }
+
+    #[test]
+    fn a_little_too_much_builds_no_long_queue() {
+        for per_second in [1050, 1100, 1500, 2000, 5000] {
+            // Each ends at another moment of what is tried.
+            for seconds in 50..60 {
+                let (answered, refused, limit) = drive(1000, per_second, seconds);
+                assert!(answered >= 950 && refused > 0 && limit <= 200, "{per_second}/s, {seconds} s: {limit}");
+            }
+        }
+    }
+
     #[test]
     fn a_burst_of_fast_answers_is_not_shed() {
         let start = Instant::now();
@@ -292,7 +428,8 @@ mod tests {
             for n in 0..3000 {
                 let now = start + Duration::from_millis(from + n * 10);
                 let permits: Vec<_> = (0..300).filter_map(|_| concurrency.enter()).collect();
-                permits.into_iter().for_each(|p| p.answered(now, now + Duration::from_millis(took)));
+                let took = Duration::from_millis(took).mul_f64(permits.len() as f64 / 300.0);
+                permits.into_iter().for_each(|p| p.answered(now, now + took));
             }
             concurrency.limit()
         };

@@ -214,6 +214,17 @@ async fn one_slow_answer_of_a_hundred() {
     assert!(meanwhile.p99() < before.p99() + 500.0, "{} after {}", meanwhile.p99(), before.p99());
 }
 
+/// What is slow there is no queue that shedding would shorten: nobody may be refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_with_a_slow_database() {
+    let (_turn, _app, proxy) = gateway(|setup| setup).await;
+    let [before, slow] = faults::slow_database(&proxy, 150, 8).await;
+    println!("400 ms later, 99 % within {:.1} ms, {} of {} refused", slow.p99(), slow.count(503), slow.sent);
+    assert_eq!((before.failed(), slow.failed()), (0, 0));
+    // 60 at once, where a gateway that took them for a queue would let in 32.
+    assert!(slow.sent >= 1_000, "{}", slow.sent);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_is_found_again() {
     let (_turn, app, proxy) = gateway(|setup| setup).await;

@@ -18,7 +18,8 @@ use stack::toolchain::Toolchain;
 
 const KINDS: [Kind; 3] = [Kind::Gateway, Kind::Nginx, Kind::Haproxy];
 /// How the experiments' names begin. Each is done with all subjects before the next, so that the machine's moods meet them alike.
-const ROWS: [&str; 12] = ["4 ", "5 ", "6 ", "9 4000", "9 10000", "11 ", "12 ", "13 ", "18 ", "19 ", "20 ", "21 "];
+const ROWS: [&str; 13] =
+    ["4 ", "5 ", "6 ", "9 4000", "9 10000", "11 ", "12 ", "13 ", "18 ", "19 ", "20 ", "21 ", "24 "];
 /// What the table in docs/faults.md stands between.
 const MARKS: (&str, &str) = ("<!-- cargo faults writes from here -->\n", "<!-- to here -->\n");
 
@@ -238,6 +239,14 @@ impl Run {
             );
         }
         self.streams_and_slow_answers(kind, &app, &setup).await?;
+        if self.wants(&format!("24 slow database: {name}")) {
+            let proxy = fresh()?;
+            let [before, slow] = faults::slow_database(&proxy, 200, 15).await;
+            let row = "24 database 400 ms slower, 200 requests/s";
+            self.note(&format!("{row}: p99 before"), kind, "ms", true, before.p99());
+            self.note(&format!("{row}: p99 meanwhile"), kind, "ms", true, slow.p99());
+            self.note(&format!("{row}: refused"), kind, "%", true, float(slow.failed()) * 100.0 / float(slow.sent));
+        }
         if self.wants(&format!("21 app gone for 5 s: {name}")) {
             let mut own = App::start().await.map_err(|e| e.to_string())?;
             let setup = Setup::before(own.address);

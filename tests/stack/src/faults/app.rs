@@ -21,6 +21,8 @@ use tokio::task::{JoinHandle, JoinSet};
 pub const WORKERS: usize = 10;
 /// What `/slow` takes.
 pub const SLOW: Duration = Duration::from_secs(2);
+/// What `/database` takes.
+pub const DATABASE: Duration = Duration::from_millis(400);
 
 /// The running app; dropped, it dies with all its connections.
 pub struct App {
@@ -123,6 +125,8 @@ async fn answer(
         "/events" => return Ok(events(published)),
         // Slow, and nobody else's worker.
         "/slow" => tokio::time::sleep(SLOW).await,
+        // The same, as an app is whose database has become slow.
+        "/database" => tokio::time::sleep(DATABASE).await,
         // It takes nothing of the body for a long while.
         "/later" => tokio::time::sleep(Duration::from_secs(20)).await,
         _ => {

@@ -271,6 +271,13 @@ pub async fn one_of_a_hundred_slow(proxy: &Proxy, per_second: u32, seconds: u64)
     [before, meanwhile]
 }
 
+/// What comes of requests whose app answers at once, and then takes 400 ms for each of as many, with no more of them in a queue than before.
+pub async fn slow_database(proxy: &Proxy, per_second: u32, seconds: u64) -> [Outcome; 2] {
+    let quick = Pace { per_second, ..Pace::good(proxy.http1, seconds) };
+    let before = quick.run().await;
+    [before, Pace { target: "/database", ..quick }.run().await]
+}
+
 /// Seconds from when an app listens again, after so long, until it answers through the proxy; with 200 requests a second all the while.
 ///
 /// # Errors
