@@ -165,8 +165,14 @@ impl Setting<'_> {
                 self.hand.end(fault).await?;
                 // The app may have forgotten who was signed in.
                 if let (Some(wanted), true) = (&self.scenario.sign_in, fault.does == crate::scenario::Does::Outage) {
-                    let sessions = sign_in(&asker.way, wanted).await?;
-                    *asker.sessions.write().unwrap_or_else(PoisonError::into_inner) = sessions;
+                    // Who is turned away comes again, as people do; until then their requests fail, which shows.
+                    while !over.load(Ordering::Relaxed) {
+                        if let Ok(sessions) = sign_in(&asker.way, wanted).await {
+                            *asker.sessions.write().unwrap_or_else(PoisonError::into_inner) = sessions;
+                            break;
+                        }
+                        tokio::time::sleep(wanted.every.0).await;
+                    }
                 }
                 Ok(())
             };
