@@ -265,7 +265,9 @@ impl Window {
         }
         self.limit = self.limit.clamp(f64::from(LEAST), most);
         self.usual.rotate_left(1);
-        self.usual.iter_mut().last().into_iter().for_each(|last| *last = usual);
+        if let Some(newest) = self.usual.last_mut() {
+            *newest = usual;
+        }
         if self.refusing >= PATIENCE && allowed < 1.0 {
             self.try_more(usual, most);
         }

@@ -114,7 +114,7 @@ enum What {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
-    /// The knee of each scenario, through the gateway, nginx and HAProxy; writes docs/benchmarks/limits.json, in an hour
+    /// The knee of each scenario, through the gateway, nginx and HAProxy; writes docs/benchmarks/limits.json, in over an hour
     Limits {
         /// Scenarios [default: all that come with the tool]
         scenarios: Vec<String>,
@@ -217,6 +217,7 @@ async fn act(command: What) -> Result<bool, Failure> {
             return written(report, quick, out);
         }
         What::Limits { scenarios, quick, out } => {
+            scenarios.iter().try_for_each(|name| Scenario::open(name).map(drop)).map_err(Failure::Usage)?;
             raise_file_limit();
             return written(load::limits::measure(&scenarios, quick).await, quick, out);
         }
@@ -253,7 +254,11 @@ async fn act(command: What) -> Result<bool, Failure> {
             let search = Search { from, to, each: *each, within };
             let within_bounds = |scenario: Scenario| {
                 let held = search.may_try(&scenario);
-                held.map_err(|what| format!("--to {to} with --each {each} and a quarter to warm up: {what}"))?;
+                held.map_err(|what| {
+                    format!(
+                        "--to {to} with --each {each}, four times that with faults, and a quarter to warm up: {what}"
+                    )
+                })?;
                 Ok(scenario)
             };
             let session = whom.session(within_bounds).await?;

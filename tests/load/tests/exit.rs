@@ -123,6 +123,7 @@ async fn what_is_asked_wrongly_is_2_before_anything_is_sent() {
         // No process whose growth could be seen.
         (&["soak", "s.toml", "--against", &url, "--rate", "1", "--lasts", "20s"], "[processes]"),
         (&["compare", "no-such.json", "no-such.json"], "no-such.json"),
+        (&["limits", "launch-day", "launch-night"], "launch-night: neither a file nor a scenario"),
         (&["sing"], "sing"),
     ] {
         folder.ends(arguments, 2, says).await;
