@@ -212,14 +212,14 @@ async fn act(command: What) -> Result<bool, Failure> {
         }
         What::Growth { quick, out } => {
             raise_file_limit();
-            let report = load::growth::measure(quick).await;
+            let report = unless_interrupted(load::growth::measure(quick)).await;
             report.iter().for_each(|report| println!("\n{}", load::growth::table(report)));
             return written(report, quick, out);
         }
         What::Limits { scenarios, quick, out } => {
             scenarios.iter().try_for_each(|name| Scenario::open(name).map(drop)).map_err(Failure::Usage)?;
             raise_file_limit();
-            return written(load::limits::measure(&scenarios, quick).await, quick, out);
+            return written(unless_interrupted(load::limits::measure(&scenarios, quick)).await, quick, out);
         }
         What::Audience { quick, out } => {
             let report = load::audience::measure(quick);
@@ -291,6 +291,14 @@ async fn act(command: What) -> Result<bool, Failure> {
     load::page::write(&outcome, &report).map_err(Failure::Run)?;
     println!("report:  {}\nfigures: {}", report.display(), figures.display());
     Ok(outcome.kept())
+}
+
+/// What a measurement has started goes with it.
+async fn unless_interrupted(measured: impl Future<Output = Result<Report, String>>) -> Result<Report, String> {
+    tokio::select! {
+        report = measured => report,
+        _ = tokio::signal::ctrl_c() => Err("interrupted: nothing is written".to_owned()),
+    }
 }
 
 /// Writes a benchmark's figures to docs/benchmarks, where they are meant.

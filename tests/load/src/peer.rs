@@ -48,12 +48,12 @@ impl Kind {
     }
 }
 
-/// One that runs; dropped, it is killed.
+/// One that runs; dropped, it is told to end.
 pub(crate) struct Peer {
     pub(crate) kind: Kind,
     pub(crate) address: String,
     child: Child,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Peer {
@@ -76,9 +76,9 @@ impl Peer {
         };
         let said = folder.path().join("said");
         let stderr = std::fs::File::create(&said).map_err(|e| format!("{}: {e}", said.display()))?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true).process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).process_group(0);
         let child = command.spawn().map_err(|e| format!("{name}: {e}"))?;
-        let mut peer = Self { kind, address, child, folder };
+        let mut peer = Self { kind, address, child, _folder: folder };
         let until = Instant::now() + Duration::from_secs(10);
         while tokio::net::TcpStream::connect(&peer.address).await.is_err() {
             if let Ok(Some(status)) = peer.child.try_wait() {
@@ -99,13 +99,23 @@ impl Peer {
 
     /// Ends it, with the processes that it has started.
     pub(crate) async fn stop(mut self) {
+        self.tell();
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.child.wait()).await;
+    }
+
+    /// A kill would leave the processes that nginx has started.
+    fn tell(&self) {
         if let Some(pid) =
             self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
         {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
-        let _ = tokio::time::timeout(Duration::from_secs(5), self.child.wait()).await;
-        drop(self.folder);
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.tell();
     }
 }
 

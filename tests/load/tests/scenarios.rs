@@ -43,6 +43,12 @@ fn what_is_wrong_is_told_with_its_line_and_what_would_be_right() {
     // Also when it is made faster, or held longer, than it was written.
     assert!(sound.clone().scaled(9000.0, 1.0).is_ok() && sound.may_hold(9.0, Duration::from_secs(1000)).is_ok());
     assert!(sound.clone().scaled(9001.0, 1.0).unwrap_err().contains("bounds.requests (9000)"));
+    // Nobody refuses a forged webhook: it is taken, and takes the app's time.
+    let week = Scenario::open("steady-week").unwrap();
+    assert!(week.objective("forged webhook").0 < week.bounds.timeout.0);
+    let taken = week.clone().unverified();
+    assert_eq!(taken.objective("forged webhook").0, week.bounds.timeout.0);
+    assert_eq!(taken.objective("webhook"), week.objective("webhook"));
     // A scenario with faults at another rate and in less time, and never in more.
     let outage = Scenario::open("origin-outage").unwrap();
     for (lasts, faster) in [(11, 10.0), (110, 1.0), (1000, 1.0)] {
