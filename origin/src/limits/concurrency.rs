@@ -6,10 +6,10 @@
 //! so that downloads and event streams do not.
 //!
 //! An app whose database has become slow is slower, too, but has no queue that less would shorten. Two things tell it: nobody is refused, and
-//! answers, though late, do not go on getting later; or more are let in for a moment, and answers are no later for it.
+//! answers, though late, do not go on getting later; or more are let in for a moment, and so many more are answered, no later.
 //!
-//! A request whose client leaves before the answer counts as answered then, if that is late: clients that have less patience than an
-//! overloaded app has queue would leave no answers to learn from.
+//! Where a share of the clients leaves before the answer, the app is overloaded whatever its answers tell: clients that have less patience than
+//! its queue is long would leave no late answers to learn from.
 //!
 //! An app that answers nobody gives nothing to follow. After some timeouts in a row only the least may wait for it; its first
 //! answer gives it back what it had. A site so small that it never has that many at once does not notice.
@@ -28,23 +28,29 @@ const TOLERANCE: f64 = 2.0;
 /// Seconds within which an answer is never too late, however fast the best were: under a burst of fast answers what grows is the
 /// wait for a core of this machine, of which shedding gives nobody more.
 const SOON: f64 = 0.05;
-/// The share of the distance by which the best drifts up towards what is usual, a window: an app that has become slower is
-/// believed in time. While requests are refused, or each waits longer than the one before, slowness is more likely a queue, and is believed
-/// much later.
+/// The share of the distance by which the best drifts up towards what is usual, a window, while what is late gets no later: an app that has
+/// become slower is believed in time, up to so many seconds. More must be shown by a trial.
 const DRIFT: f64 = 0.02;
-const DRIFT_UNSTEADY: f64 = 0.0005;
-/// The most that the limit sinks by in a window, to this share of it; slower while nobody is refused, as it may be found to be needless.
+const BELIEVED: f64 = 1.0;
+/// The most that the limit sinks by in a window, to this share of it; slower while nobody is refused, and then to no less than
+/// [`ROOM`] times what is in flight, as it may be found to be needless.
 const SINKS: f64 = 0.85;
 const SINKS_REFUSING: f64 = 0.5;
+const ROOM: f64 = 2.0;
 /// Answers that take at most so much longer than in the slowest of the first half of the last windows do not go on getting later. The slowest,
 /// as answers of one app differ.
 const STEADY: f64 = 1.05;
 const WINDOWS: usize = 8;
-/// After so many windows in a row with refusals the limit is tried this many times higher, until it is reached or for [`WINDOWS`]. So much later
-/// may answers be if what is slow is not our queue, which would make them later in proportion.
+/// The share of a window's requests that must have been given up, late, to show that the app is overloaded.
+const LEFT: f64 = 0.1;
+/// After so many windows in a row with refusals the limit is tried this many times higher. What is slow is not our queue if so many times more
+/// are answered for it, and no later than so: a queue would make answers later in proportion, and not more.
 const PATIENCE: u32 = 10;
 const RAISED: f64 = 1.5;
+const AS_MANY: f64 = 1.25;
 const AS_QUICK: f64 = 1.15;
+/// Answers that a trial takes, at least.
+const TRIED: u32 = 50;
 
 /// An app's limit, shared by all cores.
 #[derive(Debug)]
@@ -64,6 +70,8 @@ pub(crate) struct Concurrency {
 struct Window {
     opened: Instant,
     answers: u32,
+    /// Of those, requests that were given up, late.
+    left: u32,
     total: Duration,
     /// The most requests in flight at once.
     peak: u32,
@@ -76,21 +84,21 @@ struct Window {
     usual: [f64; WINDOWS],
     /// Windows in a row in which a request was refused.
     refusing: u32,
+    /// What was answered in the second half of them, and in how many seconds.
+    answered: (u32, f64),
     /// A higher limit that is tried.
     trial: Option<Trial>,
-    /// Whether a client has left, in this window, before it was answered.
-    left: bool,
 }
 
-/// What comes of a limit that is raised.
+/// A higher limit, and what it is compared with.
 #[derive(Clone, Copy, Debug)]
 struct Trial {
+    /// Answers a second before.
+    rate: f64,
     /// What was usual before, in seconds.
-    before: f64,
-    /// Windows since it was raised, or reached.
-    windows: usize,
-    /// Whether the raised limit was reached.
-    reached: bool,
+    usual: f64,
+    /// What was sent before the limit was raised is answered by then, and what is answered after it counts.
+    from: Instant,
 }
 
 /// A request that is with the app.
@@ -109,6 +117,7 @@ impl Concurrency {
         let window = Window {
             opened: now,
             answers: 0,
+            left: 0,
             total: Duration::ZERO,
             peak: 0,
             timeouts: 0,
@@ -116,8 +125,8 @@ impl Concurrency {
             limit: f64::from(most),
             usual: [0.0; WINDOWS],
             refusing: 0,
+            answered: (0, 0.0),
             trial: None,
-            left: false,
         };
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
@@ -177,7 +186,8 @@ impl Permit {
     }
 
     /// The app has not answered in time; whether it is found to answer nobody any more.
-    pub(crate) fn timed_out(self) -> bool {
+    pub(crate) fn timed_out(mut self) -> bool {
+        self.waiting = None;
         let mut window = self.of.window();
         window.timeouts = window.timeouts.saturating_add(1);
         let stalls = window.timeouts == self.of.stalls;
@@ -187,81 +197,100 @@ impl Permit {
         }
         stalls
     }
+
+    /// Nobody has waited for it any longer than until `now`.
+    fn left(&mut self, since: Instant, now: Instant) {
+        let of = &self.of;
+        let (mut window, waited) = (of.window(), now - since);
+        if window.timeouts >= of.stalls || !window.late(waited.as_secs_f64()) {
+            return;
+        }
+        window.left += 1;
+        if let Some(limit) = window.answer(waited, self.in_flight, now, f64::from(of.most), &of.refused) {
+            of.limit.store(limit, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.of.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let Some(since) = self.waiting else { return };
-        let now = Instant::now();
-        let limit = {
-            let mut window = self.of.window.lock().unwrap_or_else(PoisonError::into_inner);
-            window.abandoned(now - since, self.in_flight, now, f64::from(self.of.most), &self.of.refused)
-        };
-        if let Some(limit) = limit {
-            self.of.limit.store(limit, Ordering::Relaxed);
+        if let Some(since) = self.waiting.take() {
+            self.left(since, Instant::now());
         }
     }
 }
 
 impl Window {
-    /// Counts a request that was waited for in vain, if it was late; the new limit, where the window closes.
-    fn abandoned(
-        &mut self,
-        waited: Duration,
-        in_flight: u32,
-        now: Instant,
-        most: f64,
-        refused: &AtomicBool,
-    ) -> Option<u32> {
-        let late = self.best > 0.0 && waited.as_secs_f64() > (self.best * TOLERANCE).max(SOON);
-        self.left |= late;
-        if late { self.answer(waited, in_flight, now, most, refused) } else { None }
+    /// Whether so many seconds are late.
+    fn late(&self, seconds: f64) -> bool {
+        self.best > 0.0 && seconds > (self.best * TOLERANCE).max(SOON)
     }
 
-    /// Counts an answer; the new limit, where the window closes.
+    /// Counts an answer, or that one was waited for in vain; the new limit, where the window closes.
     fn answer(&mut self, took: Duration, in_flight: u32, now: Instant, most: f64, refused: &AtomicBool) -> Option<u32> {
-        if self.trial.is_some_and(|trial| trial.windows == 0) && now.duration_since(self.opened) < took {
-            // Sent before the limit was raised, or reached, it says nothing of that.
+        let tried = self.trial.filter(|trial| self.opened < trial.from);
+        if let Some(trial) = tried {
+            if now >= trial.from {
+                refused.store(false, Ordering::Relaxed);
+                self.open(now);
+            }
             return None;
         }
         self.answers += 1;
         self.total += took;
         self.peak = self.peak.max(in_flight);
-        if self.answers < ANSWERS || now - self.opened < WINDOW {
+        let (least, lasts) = match &self.trial {
+            None => (ANSWERS, WINDOW),
+            Some(trial) => (TRIED, WINDOW.max(Duration::from_secs_f64(trial.usual))),
+        };
+        if self.answers < least || now - self.opened < lasts {
             return None;
         }
         let usual = self.total.as_secs_f64() / f64::from(self.answers);
+        let (answered, seconds) = (self.answers.saturating_sub(self.left), (now - self.opened).as_secs_f64());
+        let rate = f64::from(answered) / seconds;
         let refusing = refused.swap(false, Ordering::Relaxed);
-        self.refusing = if refusing { self.refusing + 1 } else { 0 };
-        let left = std::mem::take(&mut self.left);
+        let left = f64::from(self.left) > f64::from(self.answers) * LEFT;
         if let Some(trial) = self.trial.take() {
-            let as_quick = usual <= trial.before * AS_QUICK && !left;
-            if as_quick && !trial.reached && trial.windows < WINDOWS {
-                // Those that filled it were quicker than those that come now.
-                let windows = if refusing { 0 } else { trial.windows + 1 };
-                self.trial = Some(Trial { windows, reached: refusing, ..trial });
-                return self.open(now);
+            if usual <= trial.usual * AS_QUICK && rate >= trial.rate * AS_MANY {
+                // It was no queue, and perhaps the app can do more still.
+                (self.best, self.limit) = (trial.usual, self.limit * RAISED);
+                if refusing {
+                    self.try_more(rate, trial.usual, now, most);
+                }
+                return Some(self.open(now));
             }
-            if as_quick {
-                (self.best, self.limit) = (trial.before, self.limit * RAISED);
-                // Perhaps it can do more still.
-                self.try_more(trial.before, most);
-                return self.open(now);
+            if !refusing && !left {
+                // Nobody asks for more.
+                self.limit *= RAISED;
             }
         }
+        self.refusing = if refusing && f64::from(self.peak) <= self.limit.floor() { self.refusing + 1 } else { 0 };
+        if self.refusing <= PATIENCE / 2 {
+            self.answered = (0, 0.0);
+        } else {
+            self.answered = (self.answered.0 + answered, self.answered.1 + seconds);
+        }
         let before = self.usual.iter().take(WINDOWS / 2).copied().fold(0.0, f64::max);
-        let steady = !refusing && !left && usual <= before * STEADY;
-        let drift = if steady { DRIFT } else { DRIFT_UNSTEADY };
-        let known = self.best > 0.0 && usual >= self.best;
-        self.best = if known { (usual - self.best).mul_add(drift, self.best) } else { usual };
-        let sinks = if refusing || left { SINKS_REFUSING } else { SINKS };
+        let steady = !refusing && !left && usual <= (before * STEADY).min(BELIEVED);
+        if self.best <= 0.0 || usual < self.best {
+            self.best = usual;
+        } else if steady {
+            self.best = (usual - self.best).mul_add(DRIFT, self.best);
+        }
         let allowed = (self.best * TOLERANCE).max(SOON) / usual.max(1e-6);
-        let gradient = if steady { 1.0 } else { allowed.clamp(sinks, 1.0) };
-        let grown = self.limit.mul_add(gradient, self.limit.sqrt());
+        let peak = f64::from(self.peak);
+        let sunk = match allowed {
+            1.0.. => self.limit,
+            _ if refusing || left => self.limit * allowed.max(SINKS_REFUSING),
+            _ if steady => self.limit,
+            _ if usual <= BELIEVED => (self.limit * allowed.max(SINKS)).max(peak * ROOM).min(self.limit),
+            _ => self.limit * allowed.max(SINKS),
+        };
         // What was not asked for has not been shown to be possible.
-        if gradient < 1.0 || f64::from(self.peak) * 2.0 >= self.limit {
-            self.limit = grown;
+        if allowed < 1.0 || peak * 2.0 >= self.limit {
+            self.limit = sunk + self.limit.sqrt();
         }
         self.limit = self.limit.clamp(f64::from(LEAST), most);
         self.usual.rotate_left(1);
@@ -269,20 +298,23 @@ impl Window {
             *newest = usual;
         }
         if self.refusing >= PATIENCE && allowed < 1.0 {
-            self.try_more(usual, most);
+            let (answered, seconds) = self.answered;
+            self.try_more(f64::from(answered) / seconds, usual, now, most);
         }
-        self.open(now)
+        Some(self.open(now))
     }
 
-    fn try_more(&mut self, before: f64, most: f64) {
+    /// Tries a higher limit beside what comes of this one: so many answers a second, after what is usual, in seconds.
+    fn try_more(&mut self, rate: f64, usual: f64, now: Instant, most: f64) {
         self.refusing = 0;
-        self.trial = (self.limit * RAISED <= most).then_some(Trial { before, windows: 0, reached: false });
+        self.trial =
+            (self.limit * RAISED <= most).then(|| Trial { rate, usual, from: now + Duration::from_secs_f64(usual) });
     }
 
     /// The next window, and the limit in it.
-    fn open(&mut self, now: Instant) -> Option<u32> {
-        (self.opened, self.answers, self.total, self.peak) = (now, 0, Duration::ZERO, 0);
-        Some(self.rounded())
+    fn open(&mut self, now: Instant) -> u32 {
+        (self.opened, self.answers, self.left, self.total, self.peak) = (now, 0, 0, Duration::ZERO, 0);
+        self.rounded()
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and most")]
@@ -295,113 +327,258 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::{Concurrency, LEAST, Permit};
-    use std::collections::VecDeque;
+    use std::cmp::Reverse;
+    use std::collections::{BinaryHeap, VecDeque};
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    /// An app that answers `cores` at a time, each in 10 ms, first come first served; driven open-loop in steps of 1 ms.
-    /// Returns answers and refusals of the last second.
-    fn drive(limit: u32, per_second: u32, seconds: u32) -> (u32, u32, u32) {
-        let start = Instant::now();
-        let concurrency = Concurrency::new(limit, 5, start);
-        let cores = 10;
-        let mut queue: VecDeque<(Instant, Permit)> = VecDeque::new();
-        let mut working: Vec<(u32, (Instant, Permit))> = Vec::new();
-        let (mut answered, mut refused, mut owed) = (0, 0, 0);
-        for milli in 0..seconds * 1000 {
-            let now = start + Duration::from_millis(milli.into());
-            if milli == (seconds - 1) * 1000 {
-                (answered, refused) = (0, 0);
-            }
-            let done;
-            (done, working) = working.into_iter().partition(|(until, _)| *until <= milli);
-            for (_, (sent, permit)) in done {
-                permit.answered(sent, now);
-                answered += 1;
-            }
-            owed += per_second;
-            while owed >= 1000 {
-                owed -= 1000;
-                match concurrency.enter() {
-                    Some(permit) => queue.push_back((now, permit)),
-                    None => refused += 1,
-                }
-            }
-            while working.len() < cores {
-                let Some(permit) = queue.pop_front() else { break };
-                working.push((milli + 10, permit));
-            }
+    /// What is asked of an app that does at most so many at once, or any number (0); at what rate, how long each takes (on average, as by chance),
+    /// at a second, and after how many seconds clients leave.
+    struct Route {
+        workers: usize,
+        rate: fn(f64) -> f64,
+        takes: fn(f64) -> f64,
+        patience: f64,
+    }
+
+    const FOR_EVER: f64 = 1e6;
+
+    /// A second of a route.
+    #[derive(Clone, Copy, Default)]
+    struct Second {
+        asked: u32,
+        refused: u32,
+        answered: u32,
+        left: u32,
+        /// Seconds that the answers took, together.
+        took: f64,
+        limit: u32,
+    }
+
+    enum Event {
+        Arrives(usize),
+        Done(usize),
+        Leaves(usize),
+    }
+
+    /// Plays what is asked of an app, its routes beside one another, each with a queue of its own where it has so many workers only.
+    struct Play {
+        concurrency: Arc<Concurrency>,
+        start: Instant,
+        random: u64,
+        /// Nanoseconds, and which event.
+        due: BinaryHeap<Reverse<(u64, usize)>>,
+        events: Vec<Event>,
+        /// Route, when, and its permit until it is answered or has left.
+        requests: Vec<(usize, f64, Option<Permit>)>,
+    }
+
+    impl Play {
+        /// From 0 to 1.
+        fn chance(&mut self) -> f64 {
+            self.random ^= self.random << 13;
+            self.random ^= self.random >> 7;
+            self.random ^= self.random << 17;
+            (self.random >> 11) as f64 / (1_u64 << 53) as f64
         }
-        (answered, refused, concurrency.limit())
+
+        fn by_chance(&mut self, mean: f64) -> f64 {
+            -mean * (1.0 - self.chance()).ln()
+        }
+
+        fn at(&mut self, second: f64, event: Event) {
+            self.events.push(event);
+            self.due.push(Reverse(((second * 1e9) as u64, self.events.len() - 1)));
+        }
+
+        fn run(most: u32, seconds: usize, routes: &[Route]) -> Vec<Vec<Second>> {
+            let start = Instant::now();
+            let concurrency = Concurrency::new(most, 5, start);
+            let mut play = Self {
+                concurrency,
+                start,
+                random: 88_172_645_463_325_252,
+                due: BinaryHeap::new(),
+                events: Vec::new(),
+                requests: Vec::new(),
+            };
+            let mut told = vec![vec![Second::default(); seconds]; routes.len()];
+            let mut queues: Vec<(usize, VecDeque<usize>)> = routes.iter().map(|_| (0, VecDeque::new())).collect();
+            (0..routes.len()).for_each(|route| play.at(0.0, Event::Arrives(route)));
+            while let Some(Reverse((nanos, event))) = play.due.pop() {
+                let now = nanos as f64 / 1e9;
+                if now >= seconds as f64 {
+                    break;
+                }
+                let instant = play.start + Duration::from_nanos(nanos);
+                let route = match play.events[event] {
+                    Event::Arrives(route) => {
+                        let next = now + play.by_chance(1.0 / (routes[route].rate)(now));
+                        play.at(next, Event::Arrives(route));
+                        let second = &mut told[route][now as usize];
+                        second.asked += 1;
+                        if let Some(permit) = play.concurrency.enter() {
+                            play.requests.push((route, now, Some(permit)));
+                            let request = play.requests.len() - 1;
+                            play.at(now + routes[route].patience, Event::Leaves(request));
+                            queues[route].1.push_back(request);
+                        } else {
+                            second.refused += 1;
+                        }
+                        route
+                    }
+                    Event::Done(request) => {
+                        let (route, sent, permit) = &mut play.requests[request];
+                        queues[*route].0 -= 1;
+                        if let Some(permit) = permit.take() {
+                            permit.answered(play.start + Duration::from_secs_f64(*sent), instant);
+                            let second = &mut told[*route][now as usize];
+                            (second.answered, second.took) = (second.answered + 1, second.took + now - *sent);
+                        }
+                        *route
+                    }
+                    Event::Leaves(request) => {
+                        let (route, sent, permit) = &mut play.requests[request];
+                        if let Some(mut permit) = permit.take() {
+                            permit.waiting = None;
+                            permit.left(play.start + Duration::from_secs_f64(*sent), instant);
+                            told[*route][now as usize].left += 1;
+                        }
+                        continue;
+                    }
+                };
+                let Route { workers, takes, .. } = routes[route];
+                while workers == 0 || queues[route].0 < workers {
+                    let Some(request) = queues[route].1.pop_front() else { break };
+                    if play.requests[request].2.is_some() {
+                        queues[route].0 += 1;
+                        let done = now + play.by_chance(takes(now));
+                        play.at(done, Event::Done(request));
+                    }
+                }
+                told[route][now as usize].limit = play.concurrency.limit();
+            }
+            told
+        }
+    }
+
+    /// Of a route's seconds, from one on: asked, refused, answered, left, seconds until an answer on average, and the highest limit.
+    fn sum(seconds: &[Second]) -> Second {
+        seconds.iter().fold(Second::default(), |a, b| Second {
+            asked: a.asked + b.asked,
+            refused: a.refused + b.refused,
+            answered: a.answered + b.answered,
+            left: a.left + b.left,
+            took: a.took + b.took,
+            limit: a.limit.max(b.limit),
+        })
+    }
+
+    impl Second {
+        fn refused(&self) -> f64 {
+            f64::from(self.refused) / f64::from(self.asked)
+        }
+
+        fn mean(&self) -> f64 {
+            self.took / f64::from(self.answered)
+        }
+    }
+
+    /// Ten workers, 10 ms each: 1,000 a second.
+    fn busy(rate: fn(f64) -> f64) -> Route {
+        Route { workers: 10, rate, takes: |_| 0.01, patience: FOR_EVER }
+    }
+
+    /// Any number at once, 2 ms each, and from the fifth second on 400.
+    fn slow_database(rate: fn(f64) -> f64) -> Route {
+        Route { workers: 0, rate, takes: |t| if t < 4.0 { 0.002 } else { 0.4 }, patience: FOR_EVER }
     }
 
     #[test]
     fn what_the_app_can_carry_is_never_shed() {
-        let (answered, refused, limit) = drive(1000, 800, 10);
-        assert_eq!(refused, 0);
-        assert!((790..=810).contains(&answered), "{answered}");
-        assert_eq!(limit, 1000, "nobody asked for less");
+        let told = sum(&Play::run(1000, 30, &[busy(|_| 800.0)])[0]);
+        assert_eq!((told.refused, told.limit), (0, 1000), "nobody asked for less");
     }
 
     #[test]
     fn five_times_the_load_keeps_the_goodput_and_sheds_the_rest() {
-        let (answered, refused, limit) = drive(1000, 5000, 20);
-        assert!(answered >= 950, "goodput {answered} of 1,000 a second");
-        assert!((3900..=4100).contains(&refused), "{refused}");
-        // 32 in the app are 22 in its queue: a wait of about 20 ms instead of a second.
-        assert!(limit <= 150, "{limit}");
-    }
-
-    /// An app that takes any number at once, 2 ms each, and from the fifth second on `slow` ms, half of them from next to nothing to twice that.
-    /// Requests refused until then, in the twenty seconds after, and in the last five.
-    fn with_a_slow_database(limit: u32, per_second: u32, slow: u32) -> [u32; 3] {
-        let start = Instant::now();
-        let concurrency = Concurrency::new(limit, 5, start);
-        let mut working: Vec<(u32, (Instant, Permit))> = Vec::new();
-        let (mut refused, mut owed, mut random) = ([0; 3], 0, 1_u32);
-        for milli in 0..30_000 {
-            let now = start + Duration::from_millis(milli.into());
-            let done;
-            (done, working) = working.into_iter().partition(|(until, _)| *until <= milli);
-            done.into_iter().for_each(|(_, (sent, permit))| permit.answered(sent, now));
-            owed += per_second;
-            while owed >= 1000 {
-                owed -= 1000;
-                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let takes = match random >> 16 {
-                    _ if milli < 5_000 => 2,
-                    odd if odd % 2 == 1 => odd % (slow * 2),
-                    _ => slow,
-                };
-                match concurrency.enter() {
-                    Some(permit) => working.push((milli + takes, (now, permit))),
-                    None if milli < 5_000 => refused[0] += 1,
-                    None if milli < 25_000 => refused[1] += 1,
-                    None => refused[2] += 1,
-                }
-            }
-        }
-        refused
+        let told = &Play::run(2000, 60, &[busy(|t| if t < 4.0 { 800.0 } else { 5000.0 })])[0];
+        let later = sum(&told[10..]);
+        assert!(f64::from(later.answered) >= 0.97 * 50_000.0, "{}", later.answered);
+        // Two seconds of queue, without a limit.
+        assert!(later.limit <= 150 && later.mean() < 0.08, "{} {}", later.limit, later.mean());
     }
 
     #[test]
-    fn an_app_with_a_slow_database_is_not_shed() {
-        for per_second in [30, 120, 500, 1000] {
-            assert_eq!(with_a_slow_database(2000, per_second, 400), [0; 3], "{per_second}");
-        }
-        // 1,200 at once, of 1,500 that may be: what sank before it was known has grown again.
-        let [before, soon, later] = with_a_slow_database(1500, 3000, 400);
-        assert!(before == 0 && soon > 0 && later == 0, "{before} {soon} {later}");
+    fn clients_that_leave_are_learned_from() {
+        let impatient =
+            Route { rate: |t| if t < 4.0 { 90.0 } else { 500.0 }, takes: |_| 0.1, patience: 1.0, ..busy(|_| 0.0) };
+        let later = sum(&Play::run(2000, 40, &[impatient])[0][10..]);
+        assert!(later.answered >= 29 * 95 && later.left < 30, "{} answered, {} left", later.answered, later.left);
     }
 
     #[test]
     fn a_little_too_much_builds_no_long_queue() {
-        for per_second in [1050, 1100, 1500, 2000, 5000] {
-            // Each ends at another moment of what is tried.
-            for seconds in 50..60 {
-                let (answered, refused, limit) = drive(1000, per_second, seconds);
-                assert!(answered >= 950 && refused > 0 && limit <= 200, "{per_second}/s, {seconds} s: {limit}");
-            }
+        for rate in [|_: f64| 1050.0, |_: f64| 1100.0, |_: f64| 1500.0, |_: f64| 2000.0] {
+            let told = &Play::run(2000, 120, &[busy(rate)])[0];
+            let [answered, slowest] =
+                [sum(&told[10..]).answered, told[10..].iter().map(Second::mean).fold(0.0, f64::max) as u32];
+            // A second is believed to be the app's own.
+            assert!(f64::from(answered) >= 0.97 * 110_000.0 && slowest <= 1, "{}/s: {answered} {slowest}", rate(0.0));
         }
+    }
+
+    #[test]
+    fn what_comes_little_by_little_builds_no_long_queue_either() {
+        // 250 a second, of which 240 are asked for, and one in a hundred more each minute.
+        let rate = |t: f64| 240.0 * (1.0 + t / 6000.0);
+        let app = Route { workers: 50, rate, takes: |_| 0.2, patience: FOR_EVER };
+        let told = &Play::run(2000, 1200, &[app])[0];
+        for minute in told.chunks(60) {
+            let minute = sum(minute);
+            assert!(minute.mean() < 1.5 && minute.answered >= 14_000, "{} s, {}", minute.mean(), minute.answered);
+        }
+    }
+
+    #[test]
+    fn an_app_with_a_slow_database_is_not_shed() {
+        for rate in [|_: f64| 30.0, |_: f64| 150.0, |_: f64| 500.0, |_: f64| 3000.0] {
+            let told = sum(&Play::run(2000, 40, &[slow_database(rate)])[0]);
+            assert_eq!(told.refused, 0, "{}/s", rate(0.0));
+        }
+        // Nor because of those who have no patience: one in twenty.
+        let told = sum(&Play::run(2000, 40, &[Route { patience: 1.2, ..slow_database(|_| 500.0) }])[0]);
+        assert!(told.refused == 0 && told.left > 500, "{} {}", told.refused, told.left);
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_fills_the_room() {
+        // 1,200 at once: one in six too many.
+        let told = &Play::run(1000, 60, &[slow_database(|_| 3000.0)])[0];
+        let (all, later) = (sum(told), sum(&told[40..]));
+        assert!(all.refused() < 0.6 && later.refused() < 0.2, "{} {}", all.refused(), later.refused());
+    }
+
+    #[test]
+    fn a_queue_is_none_the_less_for_what_is_quick_beside_it() {
+        // The database's connections are enough for 50 a second.
+        let queued =
+            Route { rate: |t| if t < 4.0 { 30.0 } else { 500.0 }, takes: |_| 0.2, patience: 30.0, ..busy(|_| 0.0) };
+        let quick = Route { workers: 0, takes: |_| 0.002, ..busy(|_| 300.0) };
+        let told = Play::run(2000, 180, &[queued, quick]);
+        let later = sum(&told[0][60..]);
+        assert!(later.limit <= 400 && later.mean() < 2.5, "{} {}", later.limit, later.mean());
+        // While it is slow without a queue, both go on.
+        let quick = Route { workers: 0, takes: |_| 0.002, ..busy(|_| 300.0) };
+        let told = Play::run(2000, 40, &[slow_database(|_| 300.0), quick]);
+        assert_eq!([sum(&told[0]).refused, sum(&told[1]).refused], [0, 0]);
+    }
+
+    #[test]
+    fn the_limit_recovers_when_the_load_is_gone() {
+        let told = &Play::run(400, 120, &[busy(|t| if (4.0..30.0).contains(&t) { 5000.0 } else { 800.0 })])[0];
+        assert!(sum(&told[20..30]).limit < 150, "it has sunk");
+        assert_eq!(sum(&told[35..]).refused, 0);
     }
 
     #[test]
@@ -423,40 +600,35 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_recovers_when_the_load_is_gone() {
-        let start = Instant::now();
-        let concurrency = Concurrency::new(400, 5, start);
-        let step = |took: u64, from: u64| {
-            for n in 0..3000 {
-                let now = start + Duration::from_millis(from + n * 10);
-                let permits: Vec<_> = (0..300).filter_map(|_| concurrency.enter()).collect();
-                let took = Duration::from_millis(took).mul_f64(permits.len() as f64 / 300.0);
-                permits.into_iter().for_each(|p| p.answered(now, now + took));
-            }
-            concurrency.limit()
-        };
-        step(5, 0);
-        let slow = step(200, 30_000);
-        let fast = step(5, 60_000);
-        assert!(fast > slow && fast > LEAST, "{slow} → {fast}");
-    }
-
-    #[test]
     fn an_app_that_answers_nobody_has_the_least_until_it_answers() {
         let start = Instant::now();
         let concurrency = Concurrency::new(400, 3, start);
         let permits = |n: usize| -> Vec<Permit> { (0..n).filter_map(|_| concurrency.enter()).collect() };
+        // It is known, and quick.
+        let answer = |p: Permit, millis: u64| p.answered(start, start + Duration::from_millis(millis));
+        (0..40).for_each(|n| permits(1).into_iter().for_each(|p| answer(p, 200 + n)));
+        let left = |mut p: Permit, now: Instant| p.waiting.take().into_iter().for_each(|since| p.left(since, now));
+        let hang = permits(100);
         let timed_out: Vec<bool> = permits(2).into_iter().map(Permit::timed_out).collect();
         assert_eq!((timed_out, concurrency.limit()), (vec![false, false], 400));
         // An answer in between: it is alive.
-        permits(1).into_iter().for_each(|p| p.answered(start, start));
+        permits(1).into_iter().for_each(|p| answer(p, 300));
         let timed_out: Vec<bool> = permits(4).into_iter().map(Permit::timed_out).collect();
         assert_eq!(timed_out, [false, false, true, false], "said once");
+        assert_eq!(concurrency.state(), (100, LEAST, true));
+        // Who waits longer, in vain, or leaves, does not let more in.
+        for (n, permit) in hang.into_iter().enumerate() {
+            let later = start + Duration::from_secs(60);
+            match n % 2 {
+                0 => _ = permit.timed_out(),
+                _ => left(permit, later),
+            }
+        }
         assert_eq!(concurrency.state(), (0, LEAST, true));
         let probes = permits(400);
         assert_eq!(probes.len(), LEAST as usize, "the others are refused at once");
         for (n, probe) in probes.into_iter().enumerate() {
-            if n == 20 { probe.answered(start, start) } else { drop(probe) }
+            if n == 20 { answer(probe, 300) } else { drop(probe) }
         }
         assert_eq!(concurrency.state(), (0, 400, false));
     }
@@ -469,24 +641,5 @@ mod tests {
             let all: Vec<_> = std::iter::from_fn(|| concurrency.enter()).collect();
             assert_eq!(all.len(), LEAST as usize);
         }
-    }
-
-    #[test]
-    fn clients_that_leave_are_learned_from() {
-        let start = Instant::now();
-        let concurrency = Concurrency::new(1000, 5, start);
-        let mut window = concurrency.window.lock().expect("no panic");
-        let (refused, second) = (super::AtomicBool::new(false), Duration::from_secs(1));
-        let mut wait = |waited: Duration, n: u32| window.abandoned(waited, 500, start + second * n, 1000.0, &refused);
-        // Nothing is known of the app yet.
-        assert!((1..100).all(|n| wait(second, n).is_none()));
-        for n in 100..120 {
-            window.answer(second / 10, 500, start + second * n, 1000.0, &refused);
-        }
-        let mut wait = |waited: Duration, n: u32| window.abandoned(waited, 500, start + second * n, 1000.0, &refused);
-        // In a hurry, but not late.
-        assert!((120..200).all(|n| wait(second / 10, n).is_none()));
-        let limit = (200..400).filter_map(|n| wait(second, n)).last().expect("windows close");
-        assert!(limit < 200, "{limit}");
     }
 }
