@@ -16,7 +16,7 @@ use crate::outcome::{Judged, Round, count};
 use crate::run::{OnSecond, Ran, Setting};
 use crate::scenario::{Phase, Scenario};
 use crate::target::Target;
-use saturated::{means, saturated};
+use saturated::{due, means, saturated};
 
 /// A scenario with faults takes so many times as long as one rate is held: before, meanwhile, and two parts to come back and stay.
 const WITH_FAULTS: u32 = 4;
@@ -62,6 +62,9 @@ pub struct Tried {
     pub slowest: f64,
     /// Share of requests that failed.
     pub errors: f64,
+    /// Requests a second that were due in the seconds that `cpu_cores` is of.
+    #[serde(default)]
+    pub due: f64,
     /// Cores' worth of CPU, by process.
     pub cpu_cores: BTreeMap<String, f64>,
 }
@@ -215,6 +218,7 @@ impl Search {
             kept: all > 0 && verdict.iter().all(|judged| judged.kept),
             slowest,
             errors: if all == 0 { 1.0 } else { count(failed) / count(all) },
+            due: due(round, self.warming()),
             cpu_cores: means(round, self.warming()).into_iter().map(|(name, usage)| (name, usage.cpu_cores)).collect(),
         };
         (ground.on_step)(&tried);

@@ -66,8 +66,8 @@ pub async fn measure(scenarios: &[String], quick: bool) -> Result<Report, String
             };
             add("requests/s at the knee", false, knee.rate);
             let at_the_knee = knee.steps.iter().rfind(|step| step.kept && step.rate >= knee.rate);
-            if let Some(cores) = at_the_knee.and_then(|step| step.cpu_cores.get(name)) {
-                add("µs CPU of it/request there", true, cores * 1e6 / knee.rate);
+            if let Some((cores, due)) = at_the_knee.and_then(|step| Some((step.cpu_cores.get(name)?, step.due))) {
+                add("µs CPU of it/request there", true, cores * 1e6 / due);
             }
         }
     }

@@ -191,16 +191,33 @@ impl Local {
 
     /// Ends it and waits for the end.
     pub async fn stop(mut self) {
-        if let Some(pid) = self.dev.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
-        {
-            // It ends the gateway, too; a kill would leave that to the system.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        self.tell();
         let _ = tokio::time::timeout(Duration::from_secs(20), self.dev.wait()).await;
         if let Some(peer) = self.peer.take() {
             peer.stop().await;
         }
         let _ = self.stop_app().await;
+    }
+}
+
+impl Local {
+    /// Tells it to end; the gateway, too, which a kill would leave to the system.
+    fn tell(&self) {
+        if let Some(pid) = self.dev.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+    }
+}
+
+impl Drop for Local {
+    /// Where nobody has stopped it, as who measured was interrupted: it has some seconds, as it writes to its folder until it has ended.
+    fn drop(&mut self) {
+        self.tell();
+        let until = Instant::now() + Duration::from_secs(5);
+        while matches!(self.dev.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

@@ -293,11 +293,21 @@ async fn act(command: What) -> Result<bool, Failure> {
     Ok(outcome.kept())
 }
 
+/// Waits for Ctrl-C, or SIGTERM, as a CI sends it to what takes too long.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending::<()>().await },
+        _ = term.recv() => {}
+    }
+}
+
 /// What a measurement has started goes with it.
 async fn unless_interrupted(measured: impl Future<Output = Result<Report, String>>) -> Result<Report, String> {
     tokio::select! {
         report = measured => report,
-        _ = tokio::signal::ctrl_c() => Err("interrupted: nothing is written".to_owned()),
+        () = interrupted() => Err("interrupted: nothing is written".to_owned()),
     }
 }
 
@@ -378,7 +388,8 @@ impl Whom {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            loop {
+                interrupted().await;
                 // The second one does not wait for what is under way.
                 if is_interrupted(&asked) {
                     std::process::exit(3);

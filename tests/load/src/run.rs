@@ -15,9 +15,9 @@ use crate::asker::Asker;
 use crate::faults::Hand;
 use crate::outcome::{PhaseOutcome, Round, RouteOutcome, Second, Times, count, seconds};
 use crate::record::{RouteRecord, micros};
-use crate::scenario::Scenario;
+use crate::scenario::{Does, Scenario};
 use crate::schedule::Schedule;
-use crate::sign_in::sign_in;
+use crate::sign_in::{sign_in, sign_in_again};
 use crate::target::Target;
 use crate::visitors::Visitors;
 use crate::watch::{self, Watch};
@@ -88,7 +88,7 @@ impl Setting<'_> {
         let failing = self.fail(&asker, began, &over);
         let (mut samples, failed) = tokio::join!(watching, failing);
         dealer.join().map_err(|_| "the dealer of requests panicked")?;
-        failed?;
+        let out = failed?;
         // What is under way has its time; streams that stay are over with the last phase.
         let until = Instant::now() + self.scenario.bounds.timeout.0 + Duration::from_secs(1);
         while asker.in_flight.load(Ordering::Relaxed) > 0 && Instant::now() < until {
@@ -100,7 +100,8 @@ impl Setting<'_> {
         let counters = Change::new(&before, &after, began.elapsed().as_secs_f64()).grown();
         let round = self.outcome(&asker, &mut samples, connections, counters);
         let over_bounds = asker.is_over_bounds();
-        let notes = notes(&round, &dealt, &way, over_bounds);
+        let mut notes = notes(&round, &dealt, &way, over_bounds);
+        notes.extend(out);
         Ok(Ran { round, notes, over_bounds })
     }
 
@@ -151,38 +152,34 @@ impl Setting<'_> {
         }
     }
 
-    /// Brings the faults about, each at its time.
-    async fn fail(&self, asker: &Asker, began: Instant, over: &AtomicBool) -> Result<(), String> {
+    /// Brings the faults about, each at its time; what there is to note about it.
+    async fn fail(&self, asker: &Asker, began: Instant, over: &AtomicBool) -> Result<Vec<String>, String> {
         let each = self.scenario.fault.iter().map(|fault| async move {
             let result = async {
                 wait(began + fault.at.0, over).await;
                 if over.load(Ordering::Relaxed) {
-                    return Ok(());
+                    return Ok(None);
                 }
                 self.hand.begin(fault).await?;
-                let Some(lasts) = fault.lasts else { return Ok(()) };
+                let Some(lasts) = fault.lasts else { return Ok(None) };
                 wait(began + fault.at.0 + lasts.0, over).await;
                 self.hand.end(fault).await?;
-                // The app may have forgotten who was signed in.
-                if let (Some(wanted), true) = (&self.scenario.sign_in, fault.does == crate::scenario::Does::Outage) {
-                    // Who is turned away comes again, as people do; until then their requests fail, which shows.
-                    while !over.load(Ordering::Relaxed) {
-                        if let Ok(sessions) = sign_in(&asker.way, wanted).await {
-                            *asker.sessions.write().unwrap_or_else(PoisonError::into_inner) = sessions;
-                            break;
-                        }
-                        tokio::time::sleep(wanted.every.0).await;
-                    }
-                }
-                Ok(())
+                let wanted = self.scenario.sign_in.as_ref().filter(|_| fault.does == Does::Outage);
+                let Some(wanted) = wanted else { return Ok(None) };
+                let is_in = |n: usize, session| {
+                    let mut sessions = asker.sessions.write().unwrap_or_else(PoisonError::into_inner);
+                    sessions.get_mut(n).into_iter().for_each(|old| old.clone_from(&session));
+                };
+                Ok(sign_in_again(&asker.way, wanted, over, is_in).await)
             };
-            let result: Result<(), String> = result.await;
+            let result: Result<Option<String>, String> = result.await;
             if result.is_err() {
                 self.stop.store(true, Ordering::Relaxed);
             }
             result.map_err(|e| format!("fault `{}`: {e}", fault.does.as_str()))
         });
-        futures_util::future::join_all(each).await.into_iter().collect()
+        let notes: Result<Vec<_>, String> = futures_util::future::join_all(each).await.into_iter().collect();
+        Ok(notes?.into_iter().flatten().collect())
     }
 
     fn outcome(

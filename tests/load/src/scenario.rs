@@ -276,10 +276,14 @@ impl Scenario {
             phase.to = phase.to.map(|to| to * rate);
             shorter(&mut phase.lasts);
         }
+        let over = self.lasts();
         for fault in &mut self.fault {
             shorter(&mut fault.at);
-            fault.lasts.iter_mut().for_each(shorter);
+            // Each is rounded by itself, so that together they may be a moment longer.
+            let left = over.saturating_sub(fault.at.0);
+            fault.lasts.iter_mut().for_each(|lasts| lasts.0 = lasts.0.div_f64(faster).min(left));
         }
+        self.sign_in.iter_mut().for_each(|sign_in| shorter(&mut sign_in.every));
         self.check()?;
         Ok(self)
     }

@@ -1,5 +1,7 @@
 //! Signing in before anything is measured: the form's token, then a session cookie.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::Full;
@@ -18,26 +20,56 @@ pub(crate) async fn sign_in(way: &Way, wanted: &SignIn) -> Result<Vec<HeaderValu
         if n > 0 {
             tokio::time::sleep(wanted.every.0).await;
         }
-        let line = way.visitor(n as u64);
-        let (status, fields, page) =
-            ask(way, &line, Method::GET, &wanted.path, &HeaderMap::new(), String::new()).await?;
-        let page = String::from_utf8_lossy(&page);
-        let token = token(&page, &wanted.token)
-            .ok_or_else(|| format!("{}: status {status}, and no hidden field `{}`", wanted.path, wanted.token))?;
-        let mut with = HeaderMap::new();
-        if let Some(cookie) = cookies(&fields) {
-            with.insert(header::COOKIE, cookie);
-        }
-        with.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let mut form = format!("{}={}", encoded(&wanted.token), encoded(token));
-        for (name, value) in &wanted.fields {
-            form.push_str(&format!("&{}={}", encoded(name), encoded(&value.replace("{n}", &n.to_string()))));
-        }
-        let (status, fields, _) = ask(way, &line, Method::POST, &wanted.path, &with, form).await?;
-        let session = cookies(&fields).filter(|_| (200..400).contains(&status));
-        sessions.push(session.ok_or_else(|| format!("{}: signing in got status {status} and no cookie", wanted.path))?);
+        sessions.push(session(way, wanted, n).await?);
     }
     Ok(sessions)
+}
+
+/// All of them again, as the app may have forgotten who was signed in. Nobody waits for another, who is turned away comes again, as people do, and
+/// each is said to be in as soon as it is. Gives up when it is over, and then says how many are out, and why.
+pub(crate) async fn sign_in_again(
+    way: &Way,
+    wanted: &SignIn,
+    over: &AtomicBool,
+    is_in: impl Fn(usize, HeaderValue),
+) -> Option<String> {
+    let is_in = &is_in;
+    let each = (0..wanted.sessions).map(|n| async move {
+        tokio::time::sleep(wanted.every.0.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX))).await;
+        loop {
+            match session(way, wanted, n).await {
+                Ok(session) => {
+                    is_in(n, session);
+                    return None;
+                }
+                Err(why) if over.load(Ordering::Relaxed) => return Some(why),
+                Err(_) => tokio::time::sleep(wanted.every.0).await,
+            }
+        }
+    });
+    let out: Vec<String> = futures_util::future::join_all(each).await.into_iter().flatten().collect();
+    let why = out.last()?;
+    Some(format!("after the outage {} of {} could not sign in again: {why}", out.len(), wanted.sessions))
+}
+
+async fn session(way: &Way, wanted: &SignIn, n: usize) -> Result<HeaderValue, String> {
+    let line = way.visitor(n as u64);
+    let (status, fields, page) = ask(way, &line, Method::GET, &wanted.path, &HeaderMap::new(), String::new()).await?;
+    let page = String::from_utf8_lossy(&page);
+    let token = token(&page, &wanted.token)
+        .ok_or_else(|| format!("{}: status {status}, and no hidden field `{}`", wanted.path, wanted.token))?;
+    let mut with = HeaderMap::new();
+    if let Some(cookie) = cookies(&fields) {
+        with.insert(header::COOKIE, cookie);
+    }
+    with.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    let mut form = format!("{}={}", encoded(&wanted.token), encoded(token));
+    for (name, value) in &wanted.fields {
+        form.push_str(&format!("&{}={}", encoded(name), encoded(&value.replace("{n}", &n.to_string()))));
+    }
+    let (status, fields, _) = ask(way, &line, Method::POST, &wanted.path, &with, form).await?;
+    let session = cookies(&fields).filter(|_| (200..400).contains(&status));
+    session.ok_or_else(|| format!("{}: signing in got status {status} and no cookie", wanted.path))
 }
 
 async fn ask(

@@ -29,6 +29,12 @@ pub(super) fn means(round: &Round, warming: Duration) -> BTreeMap<String, Usage>
     means
 }
 
+/// Requests a second that were due, on average.
+pub(super) fn due(round: &Round, warming: Duration) -> f64 {
+    let seconds = measured(round, warming);
+    count(seconds.iter().map(|second| second.due).sum()) / count(seconds.len().max(1) as u64)
+}
+
 /// What had no more to give in a round, the surest first.
 pub(super) fn saturated(round: &Round, warming: Duration, target: &Target) -> Vec<String> {
     let mut found = Vec::new();
@@ -39,13 +45,15 @@ pub(super) fn saturated(round: &Round, warming: Duration, target: &Target) -> Ve
         counters(round, name).map(|(labels, by)| format!("{by:.0} {labels}")).collect::<Vec<_>>().join(", ")
     };
     let errors = |kind: &str| round.routes.iter().filter_map(|route| route.errors.get(kind)).sum::<u64>();
-    if counted("origin_rate_limited_total") > 0.0 {
+    // Counters grow in phases that are not judged, too; what nobody got in one that is has broken nothing.
+    let got = |status: &str| round.routes.iter().any(|route| route.statuses.contains_key(status));
+    if counted("origin_rate_limited_total") > 0.0 && got("429") {
         found.push(format!(
             "limiter: the gateway refused what came too often ({})",
             labels("origin_rate_limited_total")
         ));
     }
-    if counted("origin_requests_shed_total") > 0.0 {
+    if counted("origin_requests_shed_total") > 0.0 && got("503") {
         found.push(format!("upstream queue: the gateway shed requests ({})", labels("origin_requests_shed_total")));
     }
     if counted("origin_connections_refused_total") > 0.0 {
@@ -164,6 +172,10 @@ mod tests {
         round.counters.insert(series.to_owned(), by);
     }
 
+    fn answered(round: &mut Round, status: &str) {
+        round.routes[0].statuses.insert(status.to_owned(), 1);
+    }
+
     fn failed(round: &mut Round, kind: &str) {
         round.routes[0].errors.insert(kind.to_owned(), 3);
     }
@@ -180,9 +192,11 @@ mod tests {
     const CAUSES: [Cause; 10] = [
         ("limiter: the gateway refused what came too often (7 limit=\"all\")", |round| {
             counted(round, "origin_rate_limited_total{limit=\"all\"}", 7.0);
+            answered(round, "429");
         }),
         ("upstream queue: the gateway shed requests (12 reason=\"in-flight\")", |round| {
             counted(round, "origin_requests_shed_total{reason=\"in-flight\"}", 12.0);
+            answered(round, "503");
         }),
         ("connections: the gateway closed new ones (2 )", |round| {
             counted(round, "origin_connections_refused_total", 2.0);
@@ -212,6 +226,11 @@ mod tests {
             let found = saturated(&round, WARMING, &target());
             assert!(found.len() == 1 && found[0].starts_with(told), "{told}: {found:#?}");
         }
+        // What was refused in phases that are not judged only.
+        let mut outage = quiet();
+        counted(&mut outage, "origin_requests_shed_total{reason=\"held\"}", 854.0);
+        let found = saturated(&outage, WARMING, &target());
+        assert!(found.len() == 1 && found[0].starts_with("nothing that shows here: "), "{found:#?}");
         let mut busy = quiet();
         usage(&mut busy, GENERATOR, |usage| usage.busiest_thread = 0.95);
         let found = saturated(&busy, WARMING, &target());
