@@ -32,10 +32,9 @@ const SOON: f64 = 0.05;
 /// become slower is believed in time, up to so many seconds. More must be shown by a trial.
 const DRIFT: f64 = 0.02;
 const BELIEVED: f64 = 1.0;
-/// The most that the limit sinks by in a window, to this share of it; slower while nobody is refused, and then to no less than
-/// [`ROOM`] times what is in flight, as it may be found to be needless.
-const SINKS: f64 = 0.85;
-const SINKS_REFUSING: f64 = 0.5;
+/// The most that the limit sinks by in a window, to this share of it; while nobody is refused, to no less than [`ROOM`] times what is in flight,
+/// as it may be found to be needless.
+const SINKS: f64 = 0.6;
 const ROOM: f64 = 2.0;
 /// Answers that take at most so much longer than in the slowest of the first half of the last windows do not go on getting later. The slowest,
 /// as answers of one app differ.
@@ -281,16 +280,16 @@ impl Window {
         }
         let allowed = (self.best * TOLERANCE).max(SOON) / usual.max(1e-6);
         let peak = f64::from(self.peak);
-        let sunk = match allowed {
-            1.0.. => self.limit,
-            _ if refusing || left => self.limit * allowed.max(SINKS_REFUSING),
-            _ if steady => self.limit,
-            _ if usual <= BELIEVED => (self.limit * allowed.max(SINKS)).max(peak * ROOM).min(self.limit),
-            _ => self.limit * allowed.max(SINKS),
+        let spared = if steady {
+            self.limit
+        } else if refusing || left || usual > BELIEVED {
+            0.0
+        } else {
+            self.limit.min(peak * ROOM)
         };
         // What was not asked for has not been shown to be possible.
         if allowed < 1.0 || peak * 2.0 >= self.limit {
-            self.limit = sunk + self.limit.sqrt();
+            self.limit = (self.limit * allowed.clamp(SINKS, 1.0)).max(spared) + self.limit.sqrt();
         }
         self.limit = self.limit.clamp(f64::from(LEAST), most);
         self.usual.rotate_left(1);
