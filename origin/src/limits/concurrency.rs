@@ -1,7 +1,7 @@
 //! How many requests may be with an app at once: as many as it answers without getting slower.
 //!
 //! The limit follows the app's own time to answer, as in Netflix's gradient limits: when answers take longer than the best
-//! of late by more than a tolerance, it sinks in proportion; as long as they do not, it grows by its root. What is over the
+//! of late by more than a tolerance, it sinks in proportion; as long as they do not, it grows by its root, to what may be. What is over the
 //! limit gets 503 at once instead of a place in a queue that nobody empties. A request counts until the head of its answer,
 //! so that downloads and event streams do not.
 //!
@@ -34,7 +34,7 @@ const DRIFT: f64 = 0.02;
 const BELIEVED: f64 = 1.0;
 /// The most that the limit sinks by in a window, to this share of it; while nobody is refused, to no less than [`ROOM`] times what is in flight,
 /// as it may be found to be needless.
-const SINKS: f64 = 0.6;
+const SINKS: f64 = 0.5;
 const ROOM: f64 = 2.0;
 /// Answers that take at most so much longer than in the slowest of the first half of the last windows do not go on getting later. The slowest,
 /// as answers of one app differ.
@@ -74,6 +74,8 @@ struct Window {
     total: Duration,
     /// The most requests in flight at once.
     peak: u32,
+    /// The same when those were let in that have been answered since.
+    entered: u32,
     /// Requests in a row that were not answered in time.
     timeouts: u32,
     /// The best of late, in seconds; 0 until the first window closes.
@@ -119,6 +121,7 @@ impl Concurrency {
             left: 0,
             total: Duration::ZERO,
             peak: 0,
+            entered: 0,
             timeouts: 0,
             best: 0.0,
             limit: f64::from(most),
@@ -177,7 +180,7 @@ impl Permit {
                 self.of.limit.store(window.rounded(), Ordering::Relaxed);
                 self.of.stalled.store(false, Ordering::Relaxed);
             }
-            window.answer(now - sent, self.in_flight, now, f64::from(self.of.most), &self.of.refused)
+            window.answer(now - sent, self.in_flight, now, &self.of)
         };
         if let Some(limit) = limit {
             self.of.limit.store(limit, Ordering::Relaxed);
@@ -205,7 +208,7 @@ impl Permit {
             return;
         }
         window.left += 1;
-        if let Some(limit) = window.answer(waited, self.in_flight, now, f64::from(of.most), &of.refused) {
+        if let Some(limit) = window.answer(waited, self.in_flight, now, of) {
             of.limit.store(limit, Ordering::Relaxed);
         }
     }
@@ -227,18 +230,18 @@ impl Window {
     }
 
     /// Counts an answer, or that one was waited for in vain; the new limit, where the window closes.
-    fn answer(&mut self, took: Duration, in_flight: u32, now: Instant, most: f64, refused: &AtomicBool) -> Option<u32> {
-        let tried = self.trial.filter(|trial| self.opened < trial.from);
-        if let Some(trial) = tried {
+    fn answer(&mut self, took: Duration, entered: u32, now: Instant, of: &Concurrency) -> Option<u32> {
+        if let Some(trial) = self.trial.filter(|trial| self.opened < trial.from) {
             if now >= trial.from {
-                refused.store(false, Ordering::Relaxed);
+                of.refused.store(false, Ordering::Relaxed);
                 self.open(now);
             }
             return None;
         }
         self.answers += 1;
         self.total += took;
-        self.peak = self.peak.max(in_flight);
+        self.peak = self.peak.max(of.in_flight.load(Ordering::Relaxed));
+        self.entered = self.entered.max(entered);
         let (least, lasts) = match &self.trial {
             None => (ANSWERS, WINDOW),
             Some(trial) => (TRIED, WINDOW.max(Duration::from_secs_f64(trial.usual))),
@@ -249,14 +252,14 @@ impl Window {
         let usual = self.total.as_secs_f64() / f64::from(self.answers);
         let (answered, seconds) = (self.answers.saturating_sub(self.left), (now - self.opened).as_secs_f64());
         let rate = f64::from(answered) / seconds;
-        let refusing = refused.swap(false, Ordering::Relaxed);
+        let refusing = of.refused.swap(false, Ordering::Relaxed);
         let left = f64::from(self.left) > f64::from(self.answers) * LEFT;
         if let Some(trial) = self.trial.take() {
             if usual <= trial.usual * AS_QUICK && rate >= trial.rate * AS_MANY {
                 // It was no queue, and perhaps the app can do more still.
                 (self.best, self.limit) = (trial.usual, self.limit * RAISED);
                 if refusing {
-                    self.try_more(rate, trial.usual, now, most);
+                    self.try_more(rate, trial.usual, now, of);
                 }
                 return Some(self.open(now));
             }
@@ -265,7 +268,7 @@ impl Window {
                 self.limit *= RAISED;
             }
         }
-        self.refusing = if refusing && f64::from(self.peak) <= self.limit.floor() { self.refusing + 1 } else { 0 };
+        self.refusing = if refusing && f64::from(self.entered) <= self.limit.floor() { self.refusing + 1 } else { 0 };
         if self.refusing <= PATIENCE / 2 {
             self.answered = (0, 0.0);
         } else {
@@ -279,40 +282,40 @@ impl Window {
             self.best = (usual - self.best).mul_add(DRIFT, self.best);
         }
         let allowed = (self.best * TOLERANCE).max(SOON) / usual.max(1e-6);
-        let peak = f64::from(self.peak);
         let spared = if steady {
             self.limit
         } else if refusing || left || usual > BELIEVED {
             0.0
         } else {
-            self.limit.min(peak * ROOM)
+            self.limit.min(f64::from(self.peak) * ROOM)
         };
-        // What was not asked for has not been shown to be possible.
-        if allowed < 1.0 || peak * 2.0 >= self.limit {
-            self.limit = (self.limit * allowed.clamp(SINKS, 1.0)).max(spared) + self.limit.sqrt();
-        }
-        self.limit = self.limit.clamp(f64::from(LEAST), most);
+        self.limit = (self.limit * allowed.clamp(SINKS, 1.0)).max(spared) + self.limit.sqrt();
+        self.limit = self.limit.clamp(f64::from(LEAST), f64::from(of.most));
         self.usual.rotate_left(1);
         if let Some(newest) = self.usual.last_mut() {
             *newest = usual;
         }
         if self.refusing >= PATIENCE && allowed < 1.0 {
             let (answered, seconds) = self.answered;
-            self.try_more(f64::from(answered) / seconds, usual, now, most);
+            self.try_more(f64::from(answered) / seconds, usual, now, of);
         }
         Some(self.open(now))
     }
 
     /// Tries a higher limit beside what comes of this one: so many answers a second, after what is usual, in seconds.
-    fn try_more(&mut self, rate: f64, usual: f64, now: Instant, most: f64) {
+    fn try_more(&mut self, rate: f64, usual: f64, now: Instant, of: &Concurrency) {
         self.refusing = 0;
-        self.trial =
-            (self.limit * RAISED <= most).then(|| Trial { rate, usual, from: now + Duration::from_secs_f64(usual) });
+        self.trial = (self.limit * RAISED <= f64::from(of.most)).then(|| Trial {
+            rate,
+            usual,
+            from: now + Duration::from_secs_f64(usual),
+        });
     }
 
     /// The next window, and the limit in it.
     fn open(&mut self, now: Instant) -> u32 {
-        (self.opened, self.answers, self.left, self.total, self.peak) = (now, 0, 0, Duration::ZERO, 0);
+        (self.opened, self.answers, self.left, self.total) = (now, 0, 0, Duration::ZERO);
+        (self.peak, self.entered) = (0, 0);
         self.rounded()
     }
 
@@ -577,7 +580,7 @@ mod tests {
     fn the_limit_recovers_when_the_load_is_gone() {
         let told = &Play::run(400, 120, &[busy(|t| if (4.0..30.0).contains(&t) { 5000.0 } else { 800.0 })])[0];
         assert!(sum(&told[20..30]).limit < 150, "it has sunk");
-        assert_eq!(sum(&told[35..]).refused, 0);
+        assert_eq!((sum(&told[35..]).refused, told[119].limit), (0, 400));
     }
 
     #[test]
