@@ -102,6 +102,9 @@ pub(crate) async fn send(
     loop {
         let (mut lease, pooled) = way.lease(repeatable).await?;
         lease.upload.clone_from(&upload);
+        if upload.is_some() {
+            way.takes_its_time();
+        }
         let upstream = lease.load.upstream;
         course.sent(upstream);
         let began = Instant::now();
@@ -118,7 +121,7 @@ pub(crate) async fn send(
         let mut error = match sent {
             Ok(response) => {
                 app.succeeded(upstream);
-                way.answered(began);
+                way.answered(began, upload.as_deref());
                 if stops {
                     lease.go_on(is_in_chunks(&response));
                 }
@@ -148,7 +151,10 @@ pub(crate) async fn send(
                 retried = true;
                 way.broke_off(upstream);
             }
-            _ => return Err(problem),
+            _ => {
+                way.leaves();
+                return Err(problem);
+            }
         }
     }
 }
@@ -311,6 +317,7 @@ impl<'a> Way<'a> {
                 if timed_out {
                     self.timed_out();
                 }
+                self.leaves();
                 return Err(Problem::AppUnreachable);
             }
             self.hold().await?;
@@ -341,7 +348,7 @@ impl<'a> Way<'a> {
                 until
             }
         };
-        self.permit = None;
+        self.leaves();
         let since = until - self.timeouts.hold.0;
         let let_in = hold::wait(self.pool, self.app, self.timeouts, until, self.refused).await;
         self.course.note(&self.course.spent.queue, since, Instant::now());
@@ -350,7 +357,7 @@ impl<'a> Way<'a> {
             return Err(Problem::AppUnreachable);
         }
         loop {
-            self.permit = self.app.concurrency.enter();
+            self.permit = self.app.concurrency.try_enter();
             if self.permit.is_some() {
                 break;
             }
@@ -381,12 +388,26 @@ impl<'a> Way<'a> {
     }
 
     /// The app has answered what was sent at `sent`.
-    fn answered(&mut self, sent: Instant) {
+    fn answered(&mut self, sent: Instant, upload: Option<&Progress>) {
         let now = Instant::now();
         self.course.note(&self.course.spent.answer, sent, now);
         if let Some(permit) = self.permit.take() {
             metrics::count(|counts| counts.apps[self.app.number].answers.took(now - sent));
-            permit.answered(sent.into_std(), now.into_std());
+            // Until all of its body has gone the client is waited for.
+            let since = upload.map_or(sent, |upload| upload.until(Duration::ZERO, now)).clamp(sent, now);
+            permit.answered(since.into_std(), now.into_std());
+        }
+    }
+
+    /// Its client has a body to send.
+    fn takes_its_time(&mut self) {
+        self.permit.iter_mut().for_each(Permit::is_not_waited_for);
+    }
+
+    /// It has failed, or stands aside.
+    fn leaves(&mut self) {
+        if let Some(mut permit) = self.permit.take() {
+            permit.is_not_waited_for();
         }
     }
 

@@ -48,7 +48,7 @@ pub struct Local {
     app: Option<Child>,
     app_binary: PathBuf,
     app_address: String,
-    dev: Child,
+    dev: Dev,
     gateway: u32,
     addresses: Addresses,
     /// In the gateway's place.
@@ -85,7 +85,7 @@ impl Local {
         let overlay = added.to_owned() + &site(&app_address, &webhook);
         let added = folder.path().join("overlay.toml");
         std::fs::write(&added, overlay).map_err(|e| format!("{}: {e}", added.display()))?;
-        let mut dev = Command::new(built.join("dev"))
+        let dev = Command::new(built.join("dev"))
             .args(["--edge", "native", "--edge-port", "0", "--app", &format!("http://{app_address}"), "--config"])
             .arg(&added)
             // Who reads each line would take of the cores that the load is to find the end of.
@@ -101,8 +101,9 @@ impl Local {
             .process_group(0)
             .spawn()
             .map_err(|e| format!("cannot start the stack: {e}"))?;
-        let addresses = ready(&mut dev).await?;
-        let family = process::family(dev.id().unwrap_or_default());
+        let mut dev = Dev(dev);
+        let addresses = ready(&mut dev.0).await?;
+        let family = process::family(dev.0.id().unwrap_or_default());
         let is_gateway =
             |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "origin");
         let gateway = family.into_iter().find(is_gateway).ok_or("the stack has no process called origin")?;
@@ -160,7 +161,7 @@ impl Local {
             Some(peer) => (peer.kind.as_str(), peer.pid()),
             None => ("gateway", Some(self.gateway)),
         };
-        let parts = [first, ("app", app), ("storage", self.dev.id())];
+        let parts = [first, ("app", app), ("storage", self.dev.0.id())];
         parts.into_iter().filter_map(|(name, pid)| Some((name.to_owned(), pid?))).collect()
     }
 
@@ -191,8 +192,8 @@ impl Local {
 
     /// Ends it and waits for the end.
     pub async fn stop(mut self) {
-        self.tell();
-        let _ = tokio::time::timeout(Duration::from_secs(20), self.dev.wait()).await;
+        self.dev.tell();
+        let _ = tokio::time::timeout(Duration::from_secs(20), self.dev.0.wait()).await;
         if let Some(peer) = self.peer.take() {
             peer.stop().await;
         }
@@ -200,22 +201,25 @@ impl Local {
     }
 }
 
-impl Local {
+/// The stack's own process.
+#[derive(Debug)]
+struct Dev(Child);
+
+impl Dev {
     /// Tells it to end; the gateway, too, which a kill would leave to the system.
     fn tell(&self) {
-        if let Some(pid) = self.dev.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
-        {
+        if let Some(pid) = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
     }
 }
 
-impl Drop for Local {
+impl Drop for Dev {
     /// Where nobody has stopped it, as who measured was interrupted: it has some seconds, as it writes to its folder until it has ended.
     fn drop(&mut self) {
         self.tell();
         let until = Instant::now() + Duration::from_secs(5);
-        while matches!(self.dev.try_wait(), Ok(None)) && Instant::now() < until {
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(20));
         }
     }

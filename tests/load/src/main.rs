@@ -369,10 +369,18 @@ impl Whom {
         let mut target = match &self.against {
             Some(against) => Target::open(against, &self.yes_load).map_err(Failure::Usage)?,
             None => {
-                let mut local = Local::start(self.quick, "").await.map_err(Failure::Run)?;
-                if let Some(peer) = self.through {
-                    local.through(peer).await.map_err(Failure::Run)?;
-                }
+                let local = async {
+                    let mut local = Local::start(self.quick, "").await?;
+                    if let Some(peer) = self.through {
+                        local.through(peer).await?;
+                    }
+                    Ok(local)
+                };
+                let local = tokio::select! {
+                    local = local => local,
+                    () = interrupted() => Err("interrupted: nothing was measured".to_owned()),
+                };
+                let local = local.map_err(Failure::Run)?;
                 let target = local.target(self.as_edge).map_err(Failure::Run)?;
                 stack = Some(Arc::new(Mutex::new(local)));
                 target

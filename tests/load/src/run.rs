@@ -226,7 +226,7 @@ impl Setting<'_> {
 }
 
 /// Until then, or until the round is over.
-async fn wait(until: Instant, over: &AtomicBool) {
+pub(crate) async fn wait(until: Instant, over: &AtomicBool) {
     while Instant::now() < until && !over.load(Ordering::Relaxed) {
         let next = until.min(Instant::now() + Duration::from_millis(50));
         tokio::time::sleep_until(next.into()).await;

@@ -283,7 +283,6 @@ impl Scenario {
             let left = over.saturating_sub(fault.at.0);
             fault.lasts.iter_mut().for_each(|lasts| lasts.0 = lasts.0.div_f64(faster).min(left));
         }
-        self.sign_in.iter_mut().for_each(|sign_in| shorter(&mut sign_in.every));
         self.check()?;
         Ok(self)
     }

@@ -1,12 +1,14 @@
 //! Signing in before anything is measured: the form's token, then a session cookie.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::Full;
 
 use crate::asker::once;
+use crate::run::wait;
 use crate::scenario::SignIn;
 use crate::way::{Line, Way};
 
@@ -25,8 +27,8 @@ pub(crate) async fn sign_in(way: &Way, wanted: &SignIn) -> Result<Vec<HeaderValu
     Ok(sessions)
 }
 
-/// All of them again, as the app may have forgotten who was signed in. Nobody waits for another, who is turned away comes again, as people do, and
-/// each is said to be in as soon as it is. Gives up when it is over, and then says how many are out, and why.
+/// All of them again, as the app may have forgotten who was signed in. They come at once, as people do; who is turned away comes again after
+/// `every`, and each is said to be in as soon as it is. Says, when it is over, how many are out, and why.
 pub(crate) async fn sign_in_again(
     way: &Way,
     wanted: &SignIn,
@@ -35,17 +37,18 @@ pub(crate) async fn sign_in_again(
 ) -> Option<String> {
     let is_in = &is_in;
     let each = (0..wanted.sessions).map(|n| async move {
-        tokio::time::sleep(wanted.every.0.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX))).await;
-        loop {
+        let mut why = "there was no time left".to_owned();
+        while !over.load(Ordering::Relaxed) {
             match session(way, wanted, n).await {
                 Ok(session) => {
                     is_in(n, session);
                     return None;
                 }
-                Err(why) if over.load(Ordering::Relaxed) => return Some(why),
-                Err(_) => tokio::time::sleep(wanted.every.0).await,
+                Err(turned_away) => why = turned_away,
             }
+            wait(Instant::now() + wanted.every.0, over).await;
         }
+        Some(why)
     });
     let out: Vec<String> = futures_util::future::join_all(each).await.into_iter().flatten().collect();
     let why = out.last()?;
