@@ -3,7 +3,7 @@
 mod site;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stack::keys::{Authority, ExtendedKeyUsagePurpose};
 
@@ -32,6 +32,11 @@ fn from_caddy_and_back_without_a_lost_request() {
             site.write_caddyfile(servers);
             site.reload_caddy();
         });
+        // Caddy opens its port of HTTP/3 a moment after the reload has ended.
+        let until = Instant::now() + Duration::from_secs(10);
+        while !alt_svc(&site).contains(says) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(50));
+        }
         assert!(alt_svc(&site).contains(says), "{what}: {}", alt_svc(&site));
     }
 
