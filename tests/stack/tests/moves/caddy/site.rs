@@ -55,6 +55,7 @@ impl Site {
         let credentials = Credentials::make(folder.path()).expect("made");
         fs::create_dir(folder.path().join("static")).expect("made");
         fs::write(folder.path().join("static/app.css"), "body { color: black }\n").expect("written");
+        server.run("sysctl -q -w net.ipv4.tcp_migrate_req=1");
         let site = Self { server, outside, credentials, pulls: false, gateway: None, caddy, binary, folder };
         site.write_caddyfile("");
         let (code, said) = site.shell("systemctl enable --now caddy");
@@ -257,6 +258,7 @@ case "$*" in
     'disable --now caddy')
         kill "$(cat caddy.pid)"
         while readlink "/proc/$(cat caddy.pid)/exe" >/dev/null 2>&1; do sleep 0.05; done ;;
+    'restart caddy') "$0" disable --now caddy; "$0" enable --now caddy ;;
     'reload origin') kill -HUP "$(gateways | sort -n | tail -n 1)" ;;
     'enable origin') ;;
     *) echo "systemctl $*: unknown" >&2; exit 1 ;;
