@@ -3,7 +3,7 @@
 
 mod stays;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::record::{Observation, Recorder, TIMEOUT};
+use crate::record::{Observation, Recorder, TIMEOUT, micros};
 use crate::scenario::{Scenario, Stays, Step};
 use crate::target::Target;
 use crate::visitors::Turn;
@@ -44,6 +44,8 @@ pub(crate) struct Asker {
     pub(crate) streams: AtomicUsize,
     /// The round is over: what stays open is let go.
     pub(crate) over: CancellationToken,
+    /// Hosts that redirects led to and that may not be loaded.
+    pub(crate) refused: Mutex<BTreeSet<String>>,
 }
 
 /// A step, with what is known of it beforehand.
@@ -115,6 +117,7 @@ impl Asker {
             in_flight: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             over: CancellationToken::new(),
+            refused: Mutex::default(),
         })
     }
 
@@ -128,9 +131,25 @@ impl Asker {
         self.sent.load(Ordering::Relaxed) > self.most
     }
 
+    fn asked(&self, turn: &Turn) -> Option<&Asked> {
+        self.kinds.get(turn.kind).and_then(|steps| steps.get(turn.step))
+    }
+
+    /// Whether there is room for one more of its kind: under way, or open and staying so.
+    pub(crate) fn has_room(&self, turn: &Turn, most: usize) -> bool {
+        let stays = self.asked(turn).is_some_and(|asked| asked.step.stays != Stays::No);
+        self.in_flight.load(Ordering::Relaxed) < most && !(stays && self.streams.load(Ordering::Relaxed) >= most)
+    }
+
+    fn late(&self, due: Instant) {
+        let late = micros(due.elapsed());
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner).late.saturating_record(late);
+    }
+
     /// Counts one that was never sent.
     pub(crate) fn not_sent(&self, turn: &Turn, phase: usize, due: Instant) {
-        let Some(asked) = self.kinds.get(turn.kind).and_then(|steps| steps.get(turn.step)) else { return };
+        let Some(asked) = self.asked(turn) else { return };
+        self.late(due);
         self.note(phase, asked.route, due, due, Err(Failed::from("not sent: too many under way")));
     }
 
@@ -138,7 +157,9 @@ impl Asker {
     pub(crate) async fn perform(self: Arc<Self>, turn: Turn, phase: usize, due: Instant) {
         // Whoever deals has counted it, so that none is overlooked that has not begun.
         let under_way = Counted(&self.in_flight);
-        let Some(asked) = self.kinds.get(turn.kind).and_then(|steps| steps.get(turn.step)) else { return };
+        // Here and not where it is dealt: what waits for the runtime is late by the generator's fault, too.
+        self.late(due);
+        let Some(asked) = self.asked(&turn) else { return };
         match asked.step.stays {
             Stays::No => self.ask(asked, &turn, phase, due).await,
             Stays::Events => self.listen(asked, &turn, phase, due, under_way).await,
@@ -156,13 +177,13 @@ impl Asker {
             read(response).await
         };
         let answered = timeout(self.timeout, one).await.unwrap_or(Err(TIMEOUT));
-        let leads = match &answered {
+        let outcome = answered.map_err(Failed::from).and_then(|answer| expected(answer, &asked.step.expect));
+        let leads = match &outcome {
             Ok(answer) if asked.step.follow && matches!(answer.status, 301 | 302 | 303 | 307 | 308) => {
                 answer.fields.get(header::LOCATION).cloned()
             }
             _ => None,
         };
-        let outcome = answered.map_err(Failed::from).and_then(|answer| expected(answer, &asked.step.expect));
         self.note(phase, asked.route, due, sent, outcome);
         if let Some(location) = leads.filter(|_| self.may_send()) {
             self.follow(asked, &turn.line, phase, &location).await;
@@ -173,8 +194,10 @@ impl Asker {
     async fn follow(&self, asked: &Asked, line: &Line, phase: usize, location: &HeaderValue) {
         let due = Instant::now();
         let one = async {
-            let uri: Uri = location.to_str().ok().and_then(|l| l.parse().ok()).ok_or("a Location that is no URL")?;
-            if !self.target.may_follow(&uri, &self.yes) {
+            let uri = location.to_str().ok().and_then(|to| self.way.resolve(to)).ok_or("a Location that is no URL")?;
+            if uri.authority() != self.way.uri().authority() && !self.target.may_follow(&uri, &self.yes) {
+                let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                refused.insert(uri.host().unwrap_or_default().to_owned());
                 return Err("a redirect to where we may not go");
             }
             let mut request = Request::get(uri);
@@ -274,6 +297,22 @@ fn kind_of(error: &hyper_util::client::legacy::Error) -> Kind {
     "closed"
 }
 
+/// An error with what caused it: hyper's own word for a certificate that is not trusted is `client error (Connect)`.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_says = cause.to_string();
+        // Some repeat what is below them.
+        if !said.contains(&cause_says) {
+            said.push_str(": ");
+            said.push_str(&cause_says);
+        }
+        source = cause.source();
+    }
+    said
+}
+
 /// Whether any cache on the way answered from its store (RFC 9211).
 pub(crate) fn hit(fields: &HeaderMap) -> Option<bool> {
     let mut spoke = false;
@@ -307,7 +346,7 @@ impl Drop for Counted<'_> {
 pub(crate) async fn once(sender: &Sender, request: Request<Full<Bytes>>) -> Result<(u16, HeaderMap, Bytes), String> {
     let uri = request.uri().clone();
     let one = async {
-        let response = sender.request(request).await.map_err(|e| format!("{uri}: {} ({e})", kind_of(&e)))?;
+        let response = sender.request(request).await.map_err(|e| format!("{uri}: {}", chain(&e)))?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|e| format!("{uri}: {e}"))?.to_bytes();
         Ok((parts.status.as_u16(), parts.headers, body))

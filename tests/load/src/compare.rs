@@ -78,6 +78,12 @@ pub fn compare(a: &Outcome, b: &Outcome) -> Vec<Compared> {
     found
 }
 
+/// How many rounds a run needs for a comparison with its like to tell anything.
+#[must_use]
+pub fn rounds_needed(outcome: &Outcome) -> usize {
+    rounds_that_tell(figures(&outcome.rounds).len())
+}
+
 /// So many rounds of each could tell a difference of one among so many figures.
 #[must_use]
 pub fn rounds_that_tell(figures: usize) -> usize {

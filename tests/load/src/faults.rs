@@ -64,7 +64,9 @@ impl Hand {
                 }
             }
             Self::Commands(commands) => match commands.get(fault.does.as_str()) {
-                Some(commands) => run(&commands.begin.replace("{ms}", &by.as_millis().to_string())).await,
+                Some(commands) => {
+                    run(fault, "begin", &commands.begin.replace("{ms}", &by.as_millis().to_string())).await
+                }
                 None => Ok(()),
             },
         }
@@ -81,20 +83,22 @@ impl Hand {
                 }
             }
             Self::Commands(commands) => match commands.get(fault.does.as_str()).and_then(|c| c.end.as_ref()) {
-                Some(command) => run(command).await,
+                Some(command) => run(fault, "end", command).await,
                 None => Ok(()),
             },
         }
     }
 }
 
-async fn run(command: &str) -> Result<(), String> {
+/// Runs a command, which is called by its key: it may have a password in it.
+async fn run(fault: &Fault, part: &str, command: &str) -> Result<(), String> {
+    let key = format!("fault.{}.{part}", fault.does.as_str());
     let mut child = Command::new("sh");
     child.args(["-c", command]).kill_on_drop(true).stdin(std::process::Stdio::null());
     let output = tokio::time::timeout(PATIENCE, child.output()).await;
-    let output = output.map_err(|_| format!("`{command}` is not done after 60 s"))?.map_err(|e| format!("sh: {e}"))?;
+    let output = output.map_err(|_| format!("{key} is not done after 60 s"))?.map_err(|e| format!("sh: {e}"))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("`{command}` failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
+    Err(format!("{key} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
 }

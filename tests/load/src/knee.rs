@@ -76,8 +76,8 @@ pub(crate) struct Found {
     pub(crate) rounds: Vec<Round>,
     /// What there is to note about these two.
     pub(crate) notes: Vec<String>,
-    /// It ended at `bounds.requests`.
-    pub(crate) over_bounds: bool,
+    /// It ended at `bounds.requests`, or could not go on.
+    pub(crate) cut_short: bool,
 }
 
 /// What a search needs besides.
@@ -107,15 +107,17 @@ impl Search {
     pub(crate) async fn run(&self, ground: &Ground<'_>) -> Result<Found, String> {
         let mut steps = Vec::new();
         let (mut low, mut high): (f64, Option<(f64, Ran)>) = (0.0, None);
-        let (mut best, mut over) = (None, None);
+        let (mut best, mut over, mut stuck) = (None, None, None);
         let mut rate = self.from;
         while !ground.stop.load(Ordering::Relaxed) {
-            let (mut tried, mut ran) = self.step(ground, rate).await?;
-            steps.push(tried.clone());
-            if !tried.kept && !ran.over_bounds && !ground.stop.load(Ordering::Relaxed) {
-                (tried, ran) = self.step(ground, rate).await?;
-                steps.push(tried.clone());
-            }
+            let (tried, ran) = match self.twice(ground, rate, &mut steps).await {
+                // What was found is kept.
+                Err(why) if !steps.is_empty() => {
+                    stuck = Some(format!("ended early at {rate:.0}/s: {why}"));
+                    break;
+                }
+                tried => tried?,
+            };
             if ran.over_bounds {
                 over = Some((rate, ran));
                 break;
@@ -152,7 +154,7 @@ impl Search {
         };
         let knee =
             Knee { rate: low, broke_at, broken, saturated, head_room: scenario.plan.map(|plan| low / plan), steps };
-        let over_bounds = over.is_some();
+        let cut_short = over.is_some() || stuck.is_some();
         let at_the_knee = best.map(|ran| (low, ran)).into_iter();
         let (mut rounds, mut notes) = (Vec::new(), Vec::new());
         for (rate, ran) in at_the_knee.chain(high).chain(over) {
@@ -161,7 +163,20 @@ impl Search {
                 rounds.push(ran.round);
             }
         }
-        Ok(Found { knee, rounds, notes, over_bounds })
+        notes.extend(stuck);
+        Ok(Found { knee, rounds, notes, cut_short })
+    }
+
+    /// Tries a rate, and again if it broke.
+    async fn twice(&self, ground: &Ground<'_>, rate: f64, steps: &mut Vec<Tried>) -> Result<(Tried, Ran), String> {
+        let (tried, ran) = self.step(ground, rate).await?;
+        steps.push(tried.clone());
+        if tried.kept || ran.over_bounds || ground.stop.load(Ordering::Relaxed) {
+            return Ok((tried, ran));
+        }
+        let (tried, ran) = self.step(ground, rate).await?;
+        steps.push(tried.clone());
+        Ok((tried, ran))
     }
 
     /// Whether a scenario's bounds let the highest rate be tried.

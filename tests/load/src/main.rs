@@ -285,12 +285,20 @@ async fn act(command: What) -> Result<bool, Failure> {
     progress.rest();
     println!("{}", face::summary(&outcome));
     let out = whom.out();
-    let figures = out.with_extension("json");
+    let figures = with_extension(&out, "json");
     outcome.write(&figures).map_err(Failure::Run)?;
-    let report = out.with_extension("html");
+    let report = with_extension(&out, "html");
     load::page::write(&outcome, &report).map_err(Failure::Run)?;
     println!("report:  {}\nfigures: {}", report.display(), figures.display());
     Ok(outcome.kept())
+}
+
+/// Added, and not in place of what comes after a dot: `v1.2` and `v1.3` are two runs.
+fn with_extension(path: &std::path::Path, extension: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(".");
+    path.push(extension);
+    path.into()
 }
 
 /// Waits for Ctrl-C, or SIGTERM, as a CI sends it to what takes too long.
@@ -400,8 +408,12 @@ impl Whom {
                 interrupted().await;
                 // The second one does not wait for what is under way.
                 if is_interrupted(&asked) {
+                    eprintln!(
+                        "cargo load: ended at once. What faults have begun, and what --stack has started, may still be there"
+                    );
                     std::process::exit(3);
                 }
+                eprintln!("cargo load: ending, and undoing what faults have begun; once more ends at once");
                 asked.store(true, Ordering::Relaxed);
             }
         });

@@ -263,9 +263,12 @@ impl Outcome {
     /// Whether it came to its end, all objectives were kept, nothing grew, and the knee is not below the plan.
     #[must_use]
     pub fn kept(&self) -> bool {
-        let room = self.knee.as_ref().and_then(|knee| knee.head_room).is_none_or(|room| room >= 1.0);
+        let room =
+            self.knee.as_ref().is_none_or(|knee| knee.rate > 0.0 && knee.head_room.is_none_or(|room| room >= 1.0));
+        let shown = self.knee.is_some() || !self.verdict.is_empty();
         !self.ended_early
             && room
+            && shown
             && self.verdict.iter().all(|judged| judged.kept)
             && self.soak.iter().all(|growth| !growth.grows)
     }

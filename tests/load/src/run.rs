@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use crate::asker::Asker;
 use crate::faults::Hand;
 use crate::outcome::{PhaseOutcome, Round, RouteOutcome, Second, Times, count, seconds};
-use crate::record::{RouteRecord, micros};
+use crate::record::RouteRecord;
 use crate::scenario::{Does, Scenario};
 use crate::schedule::Schedule;
 use crate::sign_in::{sign_in, sign_in_again};
@@ -62,13 +62,14 @@ impl Setting<'_> {
     /// Nobody can sign in, a fault can't be brought about, or the server can't be reached at all.
     pub(crate) async fn round(&self) -> Result<Ran, String> {
         let way = Arc::new(Way::prepare(self.target).await?);
+        let secrets = self.target.read_secrets()?;
         let sessions = match &self.scenario.sign_in {
             Some(wanted) if self.scenario.visitor.iter().any(|visitor| visitor.signed_in) => {
-                sign_in(&way, wanted).await?
+                sign_in(&way, wanted, &secrets, self.stop).await?
             }
             _ => Vec::new(),
         };
-        let before = self.metrics().await?;
+        let before = self.metrics().await;
         let opened_before = way.opened.opened.load(Ordering::Relaxed);
         let began = Instant::now();
         let asker = Arc::new(Asker::new(self.scenario, self.target, self.yes, Arc::clone(&way), began)?);
@@ -85,22 +86,36 @@ impl Setting<'_> {
             })
         };
         let watching = self.watch(&asker, &over, &dealt, began);
-        let failing = self.fail(&asker, began, &over);
+        let failing = self.fail(&asker, &secrets, began, &over);
         let (mut samples, failed) = tokio::join!(watching, failing);
         dealer.join().map_err(|_| "the dealer of requests panicked")?;
         let out = failed?;
         // What is under way has its time; streams that stay are over with the last phase.
+        asker.over.cancel();
         let until = Instant::now() + self.scenario.bounds.timeout.0 + Duration::from_secs(1);
-        while asker.in_flight.load(Ordering::Relaxed) > 0 && Instant::now() < until {
+        while asker.in_flight.load(Ordering::Relaxed) > 0
+            && Instant::now() < until
+            && !self.stop.load(Ordering::Relaxed)
+        {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        asker.over.cancel();
-        let after = self.metrics().await?;
+        let after = self.metrics().await;
         let connections = way.opened.opened.load(Ordering::Relaxed) - opened_before;
-        let counters = Change::new(&before, &after, began.elapsed().as_secs_f64()).grown();
+        // Who is loaded may be too busy to tell, or gone: that takes nothing from what was measured.
+        let counters =
+            before.and_then(|before| Ok(Change::new(&before, &after?, began.elapsed().as_secs_f64()).grown()));
+        let (counters, silent) = match counters {
+            Ok(counters) => (counters, None),
+            Err(why) => (BTreeMap::new(), Some(format!("the gateway's counters are missing: {why}"))),
+        };
         let round = self.outcome(&asker, &mut samples, connections, counters);
         let over_bounds = asker.is_over_bounds();
         let mut notes = notes(&round, &dealt, &way, over_bounds);
+        notes.extend(silent);
+        let refused = asker.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.extend(refused.iter().map(|host| {
+            format!("redirects to {host} were not followed: it needs `I may load {host}` in the target's consent, and --yes-load {host}")
+        }));
         notes.extend(out);
         Ok(Ran { round, notes, over_bounds })
     }
@@ -153,14 +168,26 @@ impl Setting<'_> {
     }
 
     /// Brings the faults about, each at its time; what there is to note about it.
-    async fn fail(&self, asker: &Asker, began: Instant, over: &AtomicBool) -> Result<Vec<String>, String> {
+    async fn fail(
+        &self,
+        asker: &Asker,
+        secrets: &BTreeMap<String, String>,
+        began: Instant,
+        over: &AtomicBool,
+    ) -> Result<Vec<String>, String> {
         let each = self.scenario.fault.iter().map(|fault| async move {
             let result = async {
                 wait(began + fault.at.0, over).await;
                 if over.load(Ordering::Relaxed) {
                     return Ok(None);
                 }
-                self.hand.begin(fault).await?;
+                if let Err(why) = self.hand.begin(fault).await {
+                    // Half of it may have been done.
+                    let undone = self.hand.end(fault).await;
+                    return Err(undone
+                        .err()
+                        .map_or(why.clone(), |end| format!("{why}; and it could not be ended: {end}")));
+                }
                 let Some(lasts) = fault.lasts else { return Ok(None) };
                 wait(began + fault.at.0 + lasts.0, over).await;
                 self.hand.end(fault).await?;
@@ -170,7 +197,7 @@ impl Setting<'_> {
                     let mut sessions = asker.sessions.write().unwrap_or_else(PoisonError::into_inner);
                     sessions.get_mut(n).into_iter().for_each(|old| old.clone_from(&session));
                 };
-                Ok(sign_in_again(&asker.way, wanted, over, is_in).await)
+                Ok(sign_in_again(&asker.way, wanted, secrets, over, is_in).await)
             };
             let result: Result<Option<String>, String> = result.await;
             if result.is_err() {
@@ -262,16 +289,14 @@ fn deal(scenario: &Scenario, asker: &Arc<Asker>, runtime: &Handle, stop: &Atomic
             if !asker.may_send() {
                 return;
             }
-            let late = micros(due.elapsed());
-            asker.recorder.lock().unwrap_or_else(PoisonError::into_inner).late.saturating_record(late);
             let Some(turn) = visitors.next(due, &mut rng) else { continue };
             dealt.visitors.store(visitors.here(), Ordering::Relaxed);
             dealt.hurried.store(visitors.hurried, Ordering::Relaxed);
-            if asker.in_flight.load(Ordering::Relaxed) >= scenario.bounds.in_flight {
-                asker.not_sent(&turn, place, due);
-            } else {
+            if asker.has_room(&turn, scenario.bounds.in_flight) {
                 asker.in_flight.fetch_add(1, Ordering::Relaxed);
                 runtime.spawn(Arc::clone(asker).perform(turn, place, due));
+            } else {
+                asker.not_sent(&turn, place, due);
             }
         }
         phase_begins += phase.lasts.0;

@@ -238,7 +238,7 @@ impl Scenario {
     /// How long its phases last together.
     #[must_use]
     pub fn lasts(&self) -> Duration {
-        self.phase.iter().map(|phase| phase.lasts.0).sum()
+        self.phase.iter().fold(Duration::ZERO, |all, phase| all.saturating_add(phase.lasts.0))
     }
 
     /// How many requests its phases have, without those that follow from others.
@@ -336,7 +336,8 @@ impl Scenario {
         let visitors = self.visitor.iter();
         let texts =
             visitors.flat_map(|visitor| visitor.fields.values().chain(visitor.step.iter().flat_map(Step::texts)));
-        texts.flat_map(|text| words(text)).filter_map(|word| word.strip_prefix("secret."))
+        let signing_in = self.sign_in.iter().flat_map(|sign_in| sign_in.fields.values());
+        texts.chain(signing_in).flat_map(|text| words(text)).filter_map(|word| word.strip_prefix("secret."))
     }
 
     /// Every route that a run may count.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
 
+use crate::compare::rounds_needed;
 use crate::faults::Hand;
 use crate::judge::judge;
 use crate::knee::{Ground, Search, Tried};
@@ -15,6 +16,7 @@ use crate::run::{OnSecond, Ran, Setting};
 use crate::scenario::Scenario;
 use crate::soak::growth;
 use crate::target::Target;
+use crate::watch::{is_hidden, metrics};
 use crate::way::Way;
 
 /// A scenario and its target.
@@ -47,12 +49,25 @@ impl Session {
         let hand = Hand::find(&self.scenario, &self.target, self.stack.as_ref())?;
         self.reach().await?;
         for _ in 0..rounds {
-            take(&mut outcome, self.round(&self.scenario, &hand, on_second, false).await?);
+            match self.round(&self.scenario, &hand, on_second, false).await {
+                // What was measured is kept.
+                Err(why) if !outcome.rounds.is_empty() => {
+                    outcome.ended_early = true;
+                    outcome.notes.push(format!("ended early: {why}"));
+                }
+                ran => take(&mut outcome, ran?),
+            }
             if is_interrupted(&self.stop) || outcome.ended_early {
                 break;
             }
         }
         self.ended(&mut outcome);
+        let needed = rounds_needed(&outcome);
+        if rounds > 1 && rounds < needed {
+            outcome
+                .notes
+                .push(format!("`compare` can tell nothing of so few rounds with so many routes: --rounds {needed}"));
+        }
         outcome.verdict = judge(&self.scenario, &outcome.rounds);
         Ok(outcome)
     }
@@ -81,7 +96,7 @@ impl Session {
         self.reach().await?;
         let found = search.run(&ground).await?;
         outcome.notes = found.notes;
-        outcome.ended_early = found.over_bounds;
+        outcome.ended_early = found.cut_short;
         (outcome.knee, outcome.rounds) = (Some(found.knee), found.rounds);
         self.ended(&mut outcome);
         Ok(outcome)
@@ -119,7 +134,11 @@ impl Session {
 
     /// Before anything is measured: who asks for long finds out at once.
     async fn reach(&self) -> Result<(), String> {
-        Way::prepare(&self.target).await?.reach().await
+        Way::prepare(&self.target).await?.reach().await?;
+        if let Some(admin) = &self.target.admin {
+            metrics(admin).await?;
+        }
+        Ok(())
     }
 
     async fn round(
@@ -171,7 +190,9 @@ pub fn is_missing(scenario: &Scenario, target: &Target, stack: bool) -> Option<S
              `secrets = {{ {secret} = \"{secret}.key\" }}`, or copy the scenario and leave that visitor out"
         ));
     }
-    if stack { None } else { Hand::find(scenario, target, None).err() }
+    let gone =
+        target.processes.iter().find_map(|(name, pid)| Some(format!("processes.{name}: {}", is_hidden(*pid, false)?)));
+    if stack { None } else { gone.or_else(|| Hand::find(scenario, target, None).err()) }
 }
 
 /// What a soak needs of the target's file and is not there.
@@ -179,5 +200,8 @@ pub fn is_missing(scenario: &Scenario, target: &Target, stack: bool) -> Option<S
 pub fn soak_is_missing(target: &Target) -> Option<String> {
     let file = "the target's file names no [processes], so that no growth could be seen";
     let needs = || format!("{file}: name the server's, as in `gateway = 1234`, or add --stack");
-    target.processes.is_empty().then(needs)
+    if target.processes.is_empty() {
+        return Some(needs());
+    }
+    target.processes.iter().find_map(|(name, pid)| Some(format!("processes.{name}: {}", is_hidden(*pid, true)?)))
 }

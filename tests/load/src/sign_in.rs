@@ -1,7 +1,8 @@
 //! Signing in before anything is measured: the form's token, then a session cookie.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
@@ -12,17 +13,40 @@ use crate::run::wait;
 use crate::scenario::SignIn;
 use crate::way::{Line, Way};
 
-/// As many sessions as the scenario wants.
+/// By name.
+type Secrets = BTreeMap<String, String>;
+
+/// Who is turned away all this time is not let in.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// As many sessions as the scenario wants, one after the other. Who is turned away tries again, as what was asked before may still keep the
+/// server busy.
 ///
 /// # Errors
-/// The form does not answer as a form with a token and a cookie does.
-pub(crate) async fn sign_in(way: &Way, wanted: &SignIn) -> Result<Vec<HeaderValue>, String> {
+/// The form does not answer as a form with a token and a cookie does, or `stop` is set.
+pub(crate) async fn sign_in(
+    way: &Way,
+    wanted: &SignIn,
+    secrets: &Secrets,
+    stop: &AtomicBool,
+) -> Result<Vec<HeaderValue>, String> {
     let mut sessions = Vec::with_capacity(wanted.sessions);
-    for n in 0..wanted.sessions {
-        if n > 0 {
-            tokio::time::sleep(wanted.every.0).await;
+    let mut until = Instant::now() + PATIENCE;
+    while sessions.len() < wanted.sessions {
+        if stop.load(Ordering::Relaxed) {
+            return Err("interrupted while visitors signed in".to_owned());
         }
-        sessions.push(session(way, wanted, n).await?);
+        match session(way, wanted, secrets, sessions.len()).await {
+            Ok(session) => {
+                sessions.push(session);
+                until = Instant::now() + PATIENCE;
+            }
+            Err(why) if Instant::now() > until => return Err(why),
+            Err(_) => {}
+        }
+        if sessions.len() < wanted.sessions {
+            wait(Instant::now() + wanted.every.0, stop).await;
+        }
     }
     Ok(sessions)
 }
@@ -32,6 +56,7 @@ pub(crate) async fn sign_in(way: &Way, wanted: &SignIn) -> Result<Vec<HeaderValu
 pub(crate) async fn sign_in_again(
     way: &Way,
     wanted: &SignIn,
+    secrets: &Secrets,
     over: &AtomicBool,
     is_in: impl Fn(usize, HeaderValue),
 ) -> Option<String> {
@@ -39,7 +64,7 @@ pub(crate) async fn sign_in_again(
     let each = (0..wanted.sessions).map(|n| async move {
         let mut why = "there was no time left".to_owned();
         while !over.load(Ordering::Relaxed) {
-            match session(way, wanted, n).await {
+            match session(way, wanted, secrets, n).await {
                 Ok(session) => {
                     is_in(n, session);
                     return None;
@@ -55,7 +80,7 @@ pub(crate) async fn sign_in_again(
     Some(format!("after the outage {} of {} could not sign in again: {why}", out.len(), wanted.sessions))
 }
 
-async fn session(way: &Way, wanted: &SignIn, n: usize) -> Result<HeaderValue, String> {
+async fn session(way: &Way, wanted: &SignIn, secrets: &Secrets, n: usize) -> Result<HeaderValue, String> {
     let line = way.visitor(n as u64);
     let (status, fields, page) = ask(way, &line, Method::GET, &wanted.path, &HeaderMap::new(), String::new()).await?;
     let page = String::from_utf8_lossy(&page);
@@ -68,7 +93,11 @@ async fn session(way: &Way, wanted: &SignIn, n: usize) -> Result<HeaderValue, St
     with.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     let mut form = format!("{}={}", encoded(&wanted.token), encoded(token));
     for (name, value) in &wanted.fields {
-        form.push_str(&format!("&{}={}", encoded(name), encoded(&value.replace("{n}", &n.to_string()))));
+        let mut value = value.replace("{n}", &n.to_string());
+        for (secret, text) in secrets {
+            value = value.replace(&format!("{{secret.{secret}}}"), text);
+        }
+        form.push_str(&format!("&{}={}", encoded(name), encoded(&value)));
     }
     let (status, fields, _) = ask(way, &line, Method::POST, &wanted.path, &with, form).await?;
     let session = cookies(&fields).filter(|_| (200..400).contains(&status));

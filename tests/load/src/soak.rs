@@ -48,9 +48,12 @@ pub fn growth(round: &Round) -> Vec<Growth> {
     let mut look = |process: &str, figure: &Figure, of: &dyn Fn(&Second) -> Option<f64>| {
         let [first, last] = medians(of);
         let allowed = (first * figure.share).max(figure.least) + if figure.with_visitors { theirs } else { 0.0 };
-        // Without figures nothing was shown.
-        let grows = (last - first).partial_cmp(&allowed).is_none_or(std::cmp::Ordering::is_gt);
-        found.push(Growth { process: process.to_owned(), what: figure.what.to_owned(), first, last, allowed, grows });
+        // Without figures nothing was shown, and who is gone has kept nothing.
+        let there = first.is_finite() && last.is_finite();
+        let process = if there { process.to_owned() } else { format!("{process} (gone)") };
+        let [first, last, allowed] = [first, last, allowed].map(|figure| if figure.is_finite() { figure } else { 0.0 });
+        let grows = !there || last - first > allowed;
+        found.push(Growth { process, what: figure.what.to_owned(), first, last, allowed, grows });
     };
     let names = all.first().into_iter().flat_map(|second| second.processes.keys()).filter(|name| *name != GENERATOR);
     for (name, (figure, of)) in names.flat_map(|name| FIGURES.iter().map(move |figure| (name, figure))) {

@@ -76,7 +76,9 @@ impl Target {
         let target = if against.starts_with("http://") || against.starts_with("https://") {
             Self { url: against.trim_end_matches('/').to_owned(), ..Self::default() }
         } else {
-            let text = std::fs::read_to_string(against).map_err(|e| format!("{against}: cannot be read: {e}"))?;
+            let failed =
+                |e| format!("{against}: neither a URL (http://… or https://…) nor a file that can be read: {e}");
+            let text = std::fs::read_to_string(against).map_err(failed)?;
             let mut target: Self = crate::amount::read_toml(against, &text)?;
             let folder = Path::new(against).parent().unwrap_or(Path::new("."));
             target.files().for_each(|file| *file = folder.join(&*file));

@@ -66,7 +66,8 @@ impl Watch {
     /// What has been used since the last look, `seconds` ago: by process, and the machine's share of CPU that was busy.
     pub(crate) fn look(&mut self, seconds: f64) -> (BTreeMap<String, Usage>, f64) {
         let mut usages = BTreeMap::new();
-        for (name, pids) in self.members() {
+        // Who is gone has no figures, rather than good ones.
+        for (name, pids) in self.members().into_iter().filter(|(_, pids)| !pids.is_empty()) {
             let now = process::threads(&pids);
             let before = self.before.insert(name.clone(), now.clone()).unwrap_or_default();
             let used = now.iter().map(|(thread, now)| (now - before.get(thread).unwrap_or(&0.0)).max(0.0) / seconds);
@@ -92,6 +93,18 @@ impl Watch {
             self.before.insert(name.to_owned(), process::threads(&process::family(pid)));
         }
     }
+}
+
+/// Why a process can't be watched: it is not there, or where `descriptors` are wanted, too, these are not shown to us.
+pub(crate) fn is_hidden(pid: u32, descriptors: bool) -> Option<String> {
+    if process::family(pid).is_empty() {
+        return Some(format!("there is no process {pid}"));
+    }
+    let shown = fs::read_dir(format!("/proc/{pid}/fd"));
+    let error = shown.err().filter(|_| descriptors)?;
+    Some(format!(
+        "the descriptors of process {pid} can't be counted ({error}): run it as that process's user, or as root"
+    ))
 }
 
 fn resident(pid: u32) -> u64 {

@@ -28,6 +28,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 
+use crate::asker::chain;
 use crate::target::{Edge, Target, is_loopback};
 use counted::{Counted, Opened};
 
@@ -128,10 +129,27 @@ impl Way {
         let usual = if self.uri.scheme_str() == Some("https") { 443 } else { 80 };
         let address = SocketAddr::new(self.names.address, self.uri.port_u16().unwrap_or(usual));
         let failed = |what: &dyn std::fmt::Display| format!("{}: no connection to {address}: {what}", self.uri);
-        match tokio::time::timeout(REACHED, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failed(&error)),
-            Err(_) => Err(failed(&format!("nothing within {} s", REACHED.as_secs()))),
+        let late = || failed(&format!("nothing within {} s", REACHED.as_secs()));
+        let connected = tokio::time::timeout(REACHED, TcpStream::connect(address)).await;
+        connected.map_err(|_| late())?.map_err(|error| failed(&error))?;
+        if self.uri.scheme_str() != Some("https") {
+            return Ok(());
+        }
+        // Whether its certificate is trusted, and ours.
+        let mut connector = self.visitor(0).upgrade;
+        let secured = tokio::time::timeout(REACHED, connector.call(self.uri.clone())).await;
+        secured.map_err(|_| late())?.map(drop).map_err(|error| failed(&chain(error.as_ref())))
+    }
+
+    /// Where a Location leads; relative ones are of the server (RFC 9110 section 10.2.2).
+    pub(crate) fn resolve(&self, location: &str) -> Option<Uri> {
+        if !location.starts_with('/') {
+            return location.parse().ok().filter(|uri: &Uri| uri.authority().is_some());
+        }
+        let scheme = self.uri.scheme_str()?;
+        match location.strip_prefix("//") {
+            Some(elsewhere) => format!("{scheme}://{elsewhere}").parse().ok(),
+            None => format!("{scheme}://{}{location}", self.uri.authority()?).parse().ok(),
         }
     }
 
@@ -287,7 +305,23 @@ fn is_elsewhere(uri: &Uri, here: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_elsewhere;
+    use super::{Way, is_elsewhere};
+    use crate::target::Target;
+
+    #[tokio::test]
+    async fn a_location_may_be_relative() {
+        let way = Way::prepare(&Target { url: "http://127.0.0.1:81".to_owned(), ..Target::default() }).await.unwrap();
+        for (location, leads) in [
+            ("/files/a?b", Some("http://127.0.0.1:81/files/a?b")),
+            ("//files.example/a", Some("http://files.example/a")),
+            ("https://files.example/a", Some("https://files.example/a")),
+            ("files/a", None),
+            ("", None),
+            ("http://", None),
+        ] {
+            assert_eq!(way.resolve(location).map(|uri| uri.to_string()).as_deref(), leads, "{location}");
+        }
+    }
 
     #[test]
     fn only_this_machine_is_asked_from_addresses_of_visitors() {

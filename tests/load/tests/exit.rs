@@ -86,11 +86,37 @@ async fn what_was_kept_is_0_and_what_was_broken_1() {
     let arguments =
         ["knee", "planned.toml", "--against", &url, "--from", "20", "--to", "20", "--each", "4s", "--out", "knee"];
     folder.ends(&arguments, 1, "the plan is 1000").await;
+    // And where there is no plan, nothing that was kept is no knee.
+    let text = std::fs::read_to_string(folder.path("s.toml")).unwrap().replace("plan = 1\n", "");
+    let text = text.replace("path = \"/\"", "path = \"/\", expect = [404]");
+    std::fs::write(folder.path("unplanned.toml"), text).unwrap();
+    let arguments =
+        ["knee", "unplanned.toml", "--against", &url, "--from", "1", "--to", "1", "--each", "4s", "--out", "v1.2"];
+    folder.ends(&arguments, 1, "figures: v1.2.json").await;
+    // What is watched has gone: it has not kept its memory.
+    let mut leaves = Command::new("sleep").arg("8").spawn().unwrap();
+    let pid = format!("it={}", leaves.id().unwrap());
+    let soak = ["soak", "s.toml", "--against", &url, "--rate", "5", "--lasts", "20s", "--pid", &pid, "--out", "soak"];
+    let ((), left) = tokio::join!(folder.ends(&soak, 1, "it (gone)"), leaves.wait());
+    left.unwrap();
+    assert!(Outcome::read(&folder.path("soak.json")).unwrap().soak.iter().any(|growth| growth.grows));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_wrongly_is_2_before_anything_is_sent() {
     let folder = Folder::new();
+    folder.change("unjudged.toml", "lasts = ", "judged = false, lasts = ");
+    folder.change("typo.toml", "share = 1", "share = 1, fields = { x = \"{typo}\" }");
+    folder.change("blank.toml", "path = \"/\"", "path = \"/a b\"");
+    folder.change("large.toml", "path = \"/\"", "path = \"/\", body_bytes = 1000000000000");
+    folder.change(
+        "ages.toml",
+        "\"300ms\" }",
+        "\"400000000000y\" }, { name = \"q\", rate = 1, lasts = \"400000000000y\" }",
+    );
+    let sign_in =
+        "sign_in = { path = \"/\", token = \"t\", fields = { p = \"{secret.key}\" }, sessions = 1, every = \"1s\" }\n";
+    folder.change("secret.toml", "phase = ", &format!("{sign_in}phase = "));
     let server = Server::start(Does::Fails).await;
     let url = server.url();
     for (arguments, says) in [
@@ -98,6 +124,14 @@ async fn what_is_asked_wrongly_is_2_before_anything_is_sent() {
         (&["run", "s.toml", "--against", "https://staging.example"], "I may load staging.example"),
         (&["run", "s.toml", "--against", "https://staging.example", "--yes-load", "staging.example"], "consent"),
         (&["run", "s.toml", "--against", "no-such-target.toml"], "no-such-target.toml"),
+        (&["run", "s.toml", "--against", "localhost:8080"], "neither a URL (http://… or https://…) nor a file"),
+        (&["run", "s.toml", "--against", &url, "--pid", "gateway=4000000000"], "there is no process 4000000000"),
+        (&["run", "unjudged.toml", "--against", &url], "none is judged"),
+        (&["run", "typo.toml", "--against", &url], "visitor `v`: {typo} is not in [choose]"),
+        (&["run", "blank.toml", "--against", &url], "path `/a b`"),
+        (&["run", "large.toml", "--against", &url], "body_bytes is at most"),
+        (&["run", "ages.toml", "--against", &url], "bounds.lasts"),
+        (&["run", "secret.toml", "--against", &url], "{secret.key}"),
         (&["run", "s.toml"], "--against"),
         (&["run", "s.toml", "--against", &url, "--rounds", "0"], "--rounds"),
         (&["run", "s.toml", "--against", &url, "--scale", "0"], "--scale"),

@@ -262,6 +262,78 @@ fn a_redirect_to_a_file_is_followed_with_its_range_and_timed_by_itself() {
         let (sent, file) = (route(&outcome, "download"), route(&outcome, "download, the file"));
         assert_eq!((sent.statuses["302"], file.statuses["206"], file.bytes), (300, 300, 300 * 100));
         assert_eq!((file.hits, file.misses), (300, 0));
+
+        // By its path alone, it is of the same server; of another, it needs permission, and the report says whose.
+        let with = |path: &str, more: &str| format!(r#"{{ route = "r", path = "{path}", follow = true{more} }}"#);
+        let outcome = run(&server, scenario(A_SECOND, &with("/relative", ""), ""), |_| {}).await;
+        assert_eq!(route(&outcome, "r, the file").statuses["200"], 300);
+        let outcome = run(&server, scenario(A_SECOND, &with("/elsewhere", ""), ""), |_| {}).await;
+        assert_eq!(route(&outcome, "r, the file").errors["a redirect to where we may not go"], 300);
+        let permission = "`I may load files.example` in the target's consent, and --yes-load files.example";
+        assert!(outcome.notes.iter().any(|note| note.contains(permission)), "{:?}", outcome.notes);
+        // Who is sent to sign in has not been handed a file.
+        let outcome = run(&server, scenario(A_SECOND, &with("/sign-in", ", expect = [302]"), ""), |_| {}).await;
+        assert_eq!(route(&outcome, "r").errors["status"], 300);
+        assert!(outcome.rounds[0].routes.iter().all(|route| route.route == "r"), "{:?}", outcome.rounds[0].routes);
+    });
+}
+
+/// Who says nothing more is counted, though the round ends first.
+#[test]
+fn a_message_that_is_never_answered_is_not_forgotten() {
+    alone(async {
+        let server = Server::start_echo(Duration::from_secs(60)).await;
+        let steps = r#"{ route = "ws", path = "/ws", stays = "websocket", lasts = "30s", every = "100ms" }"#;
+        let bounds = "[bounds]\ntimeout = \"2s\"\n";
+        let outcome = run(&server, scenario(r#"{ name = "p", rate = 10, lasts = "1s" }"#, steps, bounds), |_| {}).await;
+        let messages = route(&outcome, "ws, a message");
+        // Of who opened it last, none may have been due yet.
+        assert!(messages.count >= 8 && messages.errors["timeout"] == messages.count, "{messages:?}");
+        assert!(!outcome.kept());
+    });
+}
+
+/// Only so many streams are open at once.
+#[test]
+fn what_stays_open_is_bounded_too() {
+    alone(async {
+        let server = Server::start(Does::Streams(Duration::ZERO)).await;
+        let steps = r#"{ route = "events", path = "/", stays = "events", lasts = "1m" }"#;
+        let bounds = "[bounds]\nin_flight = 20\n";
+        let outcome = run(&server, scenario(A_SECOND, steps, bounds), |_| {}).await;
+        let events = route(&outcome, "events");
+        let not_sent = events.errors["not sent: too many under way"];
+        // Those that are being opened are counted by themselves.
+        assert!(events.count - not_sent >= 20 && events.count - not_sent <= 40, "{events:?}");
+        assert!(outcome.rounds[0].seconds.iter().all(|second| second.streams <= 40));
+    });
+}
+
+/// What was measured before the server went is told.
+#[test]
+fn a_gateway_that_says_nothing_more_takes_nothing_from_what_was_measured() {
+    alone(async {
+        let server = Server::start(Does::Waits(Duration::ZERO)).await;
+        // It answers who looks whether it is there, and whoever asks before the round; then it is gone.
+        let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = admin.local_addr().unwrap();
+        let answering = std::thread::spawn(move || {
+            use std::io::{Read as _, Write as _};
+            for _ in 0..2 {
+                let (mut stream, _) = admin.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 15\r\nconnection: close\r\n\r\norigin_tasks 1\n";
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let outcome = run(&server, scenario(A_SECOND, GET, ""), |target| {
+            target.admin = Some(format!("http://{address}"));
+        })
+        .await;
+        answering.join().unwrap();
+        assert_eq!(route(&outcome, "r").count, 300);
+        assert!(outcome.rounds[0].counters.is_empty());
+        assert!(outcome.notes.iter().any(|note| note.contains("counters are missing")), "{:?}", outcome.notes);
     });
 }
 

@@ -29,7 +29,7 @@ impl Asker {
             expected(answer, &asked.step.expect)?;
             let mut body = response.into_body();
             let mut begun = Vec::new();
-            while !begun.windows(2).any(|pair| pair == b"\n\n") {
+            while !has_event(&begun) {
                 let frame = body.frame().await.and_then(Result::ok).ok_or(Failed::from("closed"))?;
                 begun.extend_from_slice(&frame.into_data().unwrap_or_default());
             }
@@ -74,6 +74,7 @@ impl Asker {
                 return;
             }
             let text = self.words.fill(asked.step.body.as_deref().unwrap_or("hello"), &mut rand::rng());
+            let _under_way = Counted::one(&self.in_flight);
             let sent = Instant::now();
             // The runtime's timers are only good to the millisecond; what is later is not theirs.
             let from = if sent.saturating_duration_since(due) < TIMERS { sent } else { due };
@@ -124,6 +125,31 @@ impl Asker {
     }
 }
 
+/// Whether a first event is there: an empty line, by whichever end of line (WHATWG HTML, 9.2.6).
+fn has_event(text: &[u8]) -> bool {
+    [&b"\n\n"[..], b"\r\r", b"\r\n\r\n"].iter().any(|end| text.windows(end.len()).any(|part| part == *end))
+}
+
 fn lasts(step: &Step) -> Duration {
     step.lasts.map_or(Duration::ZERO, |lasts| lasts.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_event;
+
+    #[test]
+    fn an_event_ends_with_an_empty_line_of_any_kind() {
+        for (text, is_there) in [
+            ("data: 1\n\n", true),
+            ("data: 1\r\n\r\n", true),
+            ("data: 1\r\r", true),
+            (": hello\ndata: 1\n\nda", true),
+            ("data: 1\n", false),
+            ("data: 1\r\ndata: 2\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(has_event(text.as_bytes()), is_there, "{text:?}");
+        }
+    }
 }

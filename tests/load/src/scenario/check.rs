@@ -6,6 +6,9 @@ use super::{Choice, Does, Scenario, Stays, Step};
 use crate::amount::Span;
 use crate::outcome::count;
 
+/// Bytes.
+const LARGEST_BODY: usize = 1 << 30;
+
 impl Scenario {
     /// Whether it says nothing that contradicts itself; else what is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
@@ -40,6 +43,9 @@ impl Scenario {
                 return Err(format!("phase `{name}`: steps is 1 or more, and needs `to`"));
             }
         }
+        if !self.phase.iter().any(|phase| phase.judged) {
+            return Err("phase: none is judged, so that no objective could be kept".to_owned());
+        }
         let (requests, most) = (self.requests(), self.bounds.requests);
         if requests > count(most) {
             return Err(format!(
@@ -60,6 +66,11 @@ impl Scenario {
             if visitor.step.is_empty() {
                 return Err(format!("visitor `{name}`: it does nothing; write [[visitor.step]] with route and path"));
             }
+            visitor
+                .fields
+                .values()
+                .try_for_each(|text| self.check_words(text))
+                .map_err(|what| format!("visitor `{name}`: {what}"))?;
             for step in &visitor.step {
                 self.check_step(step).map_err(|what| format!("visitor `{name}`, route `{}`: {what}", step.route))?;
             }
@@ -79,7 +90,7 @@ impl Scenario {
         }
         for fault in &self.fault {
             let what = fault.does.as_str();
-            if fault.at.0 + fault.lasts.map_or(Duration::ZERO, |lasts| lasts.0) > lasts {
+            if fault.at.0.saturating_add(fault.lasts.map_or(Duration::ZERO, |lasts| lasts.0)) > lasts {
                 return Err(format!("fault `{what}`: it is not over when the last phase is"));
             }
             if (fault.does == Does::Purge) == fault.lasts.is_some() {
@@ -112,13 +123,22 @@ impl Scenario {
             return Err("range is asked for where a redirect leads: set follow".to_owned());
         }
         http::Method::from_bytes(step.method.as_bytes()).map_err(|_| format!("method `{}`", step.method))?;
-        for text in step.texts() {
-            for word in crate::words::words(text) {
-                if word != "unique" && !word.starts_with("secret.") && !self.choose.contains_key(word) {
-                    return Err(format!("{{{word}}} is not in [choose]"));
-                }
-            }
+        step.texts().try_for_each(|text| self.check_words(text))?;
+        if step.body_bytes.is_some_and(|bytes| bytes > LARGEST_BODY) {
+            return Err(format!("body_bytes is at most {LARGEST_BODY} (1 GiB), as it is held in memory"));
         }
-        Ok(())
+        let plain = crate::words::words(&step.path)
+            .fold(step.path.clone(), |path, word| path.replace(&format!("{{{word}}}"), "x"));
+        let parsed: Result<http::uri::PathAndQuery, _> = plain.parse();
+        parsed.map(drop).map_err(|e| {
+            format!("path `{}`: {e}; what is no letter, digit or mark of a URL is written as %20", step.path)
+        })
+    }
+
+    fn check_words(&self, text: &str) -> Result<(), String> {
+        let known = |word: &&str| *word == "unique" || word.starts_with("secret.") || self.choose.contains_key(*word);
+        crate::words::words(text)
+            .find(|word| !known(word))
+            .map_or(Ok(()), |word| Err(format!("{{{word}}} is not in [choose]")))
     }
 }

@@ -39,7 +39,7 @@ pub(crate) enum Does {
     Drips { parts: usize, pause: Duration },
     /// Event streams whose first event comes after that time; on `/broken` the last one, too.
     Streams(Duration),
-    /// 302 to a file that has ranges.
+    /// 302 to a file that has ranges; from `/elsewhere` to another host's, from `/relative` by its path alone, and from `/sign-in` 303.
     HandsOff,
     /// One request at a time, each so long.
     OneAtATime(Duration),
@@ -332,11 +332,16 @@ async fn answer(
             return Ok(whole(&format!("origin_tasks {tasks}\n")));
         }
         Does::Leaks(what) => record.kept.lock().unwrap().push(what.one()),
-        Does::HandsOff if request.uri().path() == "/download" => {
+        Does::HandsOff if request.uri().path() != "/file" => {
             let mut answer = whole("");
-            *answer.status_mut() = StatusCode::FOUND;
-            let location = format!("http://{address}/file").parse().unwrap();
-            answer.headers_mut().insert("location", location);
+            let (status, location) = match request.uri().path() {
+                "/elsewhere" => (StatusCode::FOUND, "https://files.example/file".to_owned()),
+                "/relative" => (StatusCode::FOUND, "/file".to_owned()),
+                "/sign-in" => (StatusCode::SEE_OTHER, "/file".to_owned()),
+                _ => (StatusCode::FOUND, format!("http://{address}/file")),
+            };
+            *answer.status_mut() = status;
+            answer.headers_mut().insert("location", location.parse().unwrap());
             return Ok(answer);
         }
         Does::HandsOff => {
