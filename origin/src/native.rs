@@ -2,7 +2,9 @@
 //!
 //! Requests that our Worker has signed come in at the cache stage, where this is the shield.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cache::purge::{Scope, Verdict};
@@ -187,16 +189,18 @@ impl Host for Native {
         let request = self.onward(exchange, request, &authority, upgrade.is_some())?;
         let timeouts = &self.site().timeouts;
         let app = self.app().ok_or(Problem::UnknownHost)?;
-        let course = Course { spent: &exchange.spent, since: self.started };
+        let enough = AtomicBool::new(false);
+        let course = Course { spent: &exchange.spent, since: self.started, enough: &enough };
         let began = tokio::time::Instant::now();
-        let sent = upstream::send(&self.core.pool, app, request, timeouts, course);
+        let mut sent = pin!(upstream::send(&self.core.pool, app, request, timeouts, course));
         let (response, lease) = if spare {
-            let sent = tokio::time::timeout(LITTLE_PATIENCE, sent).await;
+            let in_time = tokio::time::timeout(LITTLE_PATIENCE, sent.as_mut()).await;
+            // It is dropped after this, and learns why.
             let given_up = |_| {
                 course.given_up(began);
                 Problem::AppTimeout
             };
-            sent.map_err(given_up)??
+            in_time.map_err(given_up)??
         } else {
             sent.await?
         };

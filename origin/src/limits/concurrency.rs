@@ -8,7 +8,7 @@
 //! An app whose database has become slow is slower, too, but has no queue that less would shorten. Two things tell it: nobody is refused, and
 //! answers, though late, do not go on getting later; or more are let in for a moment, and so many more are answered, no later.
 //!
-//! Where a share of the clients leaves before the answer, it is tolerated no longer that answers take longer, and how long they waited counts as
+//! Where a share of the clients leaves before the answer, less is tolerated that answers take longer, and how long they waited counts as
 //! the app's time: clients that have less patience than its queue is long would leave no late answers to learn from.
 //!
 //! An app that answers nobody gives nothing to follow. After some timeouts in a row only the least may wait for it; its first
@@ -29,24 +29,23 @@ const TOLERANCE: f64 = 2.0;
 /// wait for a core of this machine, of which shedding gives nobody more.
 const SOON: f64 = 0.05;
 /// The share of the distance by which the best drifts up towards what is usual, a window, while what is late gets no later: an app that has
-/// become slower is believed in time; one that takes longer than so many seconds ten times as slowly, as what comes little by little gets hardly
-/// later from window to window.
-const DRIFT: f64 = 0.02;
-const BELIEVED: f64 = 1.0;
-const DRIFT_LATE: f64 = 0.002;
+/// become slower is believed in time, but slowly, as what comes little by little gets hardly later from window to window.
+const DRIFT: f64 = 0.005;
 /// The same downwards: one quick window may be chance.
 const FALLS: f64 = 0.2;
 /// The most that the limit sinks by in a window, to this share of it; while nobody is refused, to no less than [`ROOM`] times what is in flight,
-/// as it may be found to be needless.
+/// as it may be found to be needless, unless answers take longer than [`BELIEVED`], in seconds.
 const SINKS: f64 = 0.5;
 const ROOM: f64 = 2.0;
+const BELIEVED: f64 = 1.0;
 /// Answers that take at most so much longer than in the slowest of the first half of the last windows do not go on getting later. The slowest,
 /// as answers of one app differ.
 const STEADY: f64 = 1.05;
 const WINDOWS: usize = 8;
-/// The share of a window's requests that must have been given up, after more than the best, to show that the app is overloaded: it is tolerated
-/// no longer that answers take longer.
+/// The share of a window's requests that must have been given up, after more than the best, to show that the app may be overloaded: less is
+/// tolerated then, and the best, of which only the quick are left, sinks no further.
 const LEFT: f64 = 0.1;
+const IMPATIENT: f64 = 1.25;
 /// After so many windows with refusals, with none without between them, the limit is tried this many times higher. What is slow is not our queue if so many times more
 /// are answered for it, and no later than so: a queue would make answers later in proportion, and not more.
 const PATIENCE: u32 = 10;
@@ -90,7 +89,7 @@ struct Window {
     usual: [f64; WINDOWS],
     /// Windows in a row in which a request was refused.
     refusing: u32,
-    /// What was answered in the second half of them, and in how many seconds.
+    /// What was answered in the second half of the first [`PATIENCE`] of them, and in how many seconds.
     answered: (u32, f64),
     /// A higher limit that is tried.
     trial: Option<Trial>,
@@ -196,9 +195,14 @@ impl Permit {
         window.answer(now - since, self.in_flight, now, of);
     }
 
-    /// Who sent it has all the time that it takes, or it has failed: its end tells nothing of how long clients wait.
+    /// It has failed, or others wait for it than its client: its end tells nothing of how long clients wait.
     pub(crate) fn is_not_waited_for(&mut self) {
         self.waiting = None;
+    }
+
+    /// It is the app alone that is waited for, since then.
+    pub(crate) fn is_waited_for(&mut self, since: Instant) {
+        self.waiting = self.waiting.map(|entered| entered.max(since));
     }
 
     /// The app has not answered in time; whether it is found to answer nobody any more.
@@ -217,7 +221,7 @@ impl Permit {
     /// Nobody has waited for it any longer than until `now`.
     fn left(&mut self, since: Instant, now: Instant) {
         let of = &self.of;
-        let (mut window, waited) = (of.window(), now - since);
+        let (mut window, waited) = (of.window(), now.saturating_duration_since(since));
         if window.timeouts >= of.stalls || window.best <= 0.0 || waited.as_secs_f64() <= window.best.max(SOON) {
             return;
         }
@@ -262,12 +266,10 @@ impl Window {
         let refusing = of.refused.swap(false, Ordering::Relaxed);
         let left = f64::from(self.left) > f64::from(self.answers) * LEFT;
         if let Some(trial) = self.trial.take() {
-            if usual <= trial.usual * AS_QUICK && rate >= trial.rate * AS_MANY {
+            if refusing && usual <= trial.usual * AS_QUICK && rate >= trial.rate * AS_MANY {
                 // It was no queue, and perhaps the app can do more still.
                 (self.best, self.limit) = (trial.usual, self.limit * RAISED);
-                if refusing {
-                    self.try_more(rate, trial.usual, now, of);
-                }
+                self.try_more(rate, trial.usual, now, of);
                 return self.open(now, of);
             }
             if !refusing && !left {
@@ -282,7 +284,7 @@ impl Window {
             self.refusing += 1;
             if self.refusing <= PATIENCE / 2 {
                 self.answered = (0, 0.0);
-            } else {
+            } else if self.refusing <= PATIENCE {
                 self.answered = (self.answered.0 + answered, self.answered.1 + seconds);
             }
         }
@@ -290,15 +292,11 @@ impl Window {
         let steady = !refusing && !left && usual <= before * STEADY;
         if self.best <= 0.0 {
             self.best = usual;
-        } else if steady || usual < self.best {
-            let share = match usual {
-                _ if usual < self.best => FALLS,
-                ..=BELIEVED => DRIFT,
-                _ => DRIFT_LATE,
-            };
+        } else if steady || (usual < self.best && !left) {
+            let share = if usual < self.best { FALLS } else { DRIFT };
             self.best = (usual - self.best).mul_add(share, self.best);
         }
-        let tolerance = if left { 1.0 } else { TOLERANCE };
+        let tolerance = if left { IMPATIENT } else { TOLERANCE };
         let allowed = (self.best * tolerance).max(SOON) / usual.max(1e-6);
         let spared = if steady {
             self.limit

@@ -20,6 +20,7 @@ mod wire;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use contract::Problem;
@@ -58,6 +59,8 @@ pub(crate) struct Course<'a> {
     pub(crate) spent: &'a Spent,
     /// When the request began.
     pub(crate) since: std::time::Instant,
+    /// Whether we have waited for it long enough, whose client has not.
+    pub(crate) enough: &'a AtomicBool,
 }
 
 impl Course<'_> {
@@ -67,6 +70,7 @@ impl Course<'_> {
 
     /// It is waited for no longer, which was since then.
     pub(crate) fn given_up(&self, since: Instant) {
+        self.enough.store(true, Ordering::Relaxed);
         if self.spent.tries.get() > 0 {
             self.note(&self.spent.answer, since, Instant::now());
         }
@@ -96,15 +100,12 @@ pub(crate) async fn send(
     }
     // The answer to HEAD says that it comes in chunks, too, and has none.
     let streams = *request.method() == Method::GET && wants_events(request.headers());
-    let mut way = Way::new(pool, app, protocol, timeouts, course)?;
+    let mut way = Way::new(pool, app, protocol, timeouts, course, upload.as_deref())?;
     pool.count(app);
     let mut retried = false;
     loop {
         let (mut lease, pooled) = way.lease(repeatable).await?;
         lease.upload.clone_from(&upload);
-        if upload.is_some() {
-            way.takes_its_time();
-        }
         let upstream = lease.load.upstream;
         course.sent(upstream);
         let began = Instant::now();
@@ -121,7 +122,7 @@ pub(crate) async fn send(
         let mut error = match sent {
             Ok(response) => {
                 app.succeeded(upstream);
-                way.answered(began, upload.as_deref());
+                way.answered(began);
                 if stops {
                     lease.go_on(is_in_chunks(&response));
                 }
@@ -243,6 +244,8 @@ struct Way<'a> {
     fresh: bool,
     /// Its place in the queue and the end of its patience, once it was held.
     held: Option<(Place, Instant)>,
+    /// How far its body has come.
+    upload: Option<&'a Progress>,
 }
 
 impl<'a> Way<'a> {
@@ -252,6 +255,7 @@ impl<'a> Way<'a> {
         protocol: Protocol,
         timeouts: &'a Timeouts,
         course: Course<'a>,
+        upload: Option<&'a Progress>,
     ) -> Result<Self, Problem> {
         let permit = app.concurrency.enter().ok_or_else(|| shed("in-flight"))?;
         // What the pool has speaks the app's protocol.
@@ -269,6 +273,7 @@ impl<'a> Way<'a> {
             in_turn: false,
             fresh,
             held: None,
+            upload,
         })
     }
 
@@ -340,7 +345,11 @@ impl<'a> Way<'a> {
                 let Some(place) = self.app.queue.enter() else {
                     // A line that is full is no reason to refuse what could go.
                     self.in_turn = !self.refused;
-                    return if self.in_turn { Ok(()) } else { Err(shed("held")) };
+                    if self.in_turn {
+                        return Ok(());
+                    }
+                    self.leaves();
+                    return Err(shed("held"));
                 };
                 metrics::count(|counts| counts.apps[self.app.number].held.add(1));
                 let until = Instant::now() + self.timeouts.hold.0;
@@ -357,11 +366,12 @@ impl<'a> Way<'a> {
             return Err(Problem::AppUnreachable);
         }
         loop {
-            self.permit = self.app.concurrency.try_enter();
+            let last = Instant::now() >= until;
+            self.permit = if last { self.app.concurrency.enter() } else { self.app.concurrency.try_enter() };
             if self.permit.is_some() {
                 break;
             }
-            if Instant::now() >= until {
+            if last {
                 return Err(shed("in-flight"));
             }
             tokio::time::sleep(ROOM).await;
@@ -388,20 +398,19 @@ impl<'a> Way<'a> {
     }
 
     /// The app has answered what was sent at `sent`.
-    fn answered(&mut self, sent: Instant, upload: Option<&Progress>) {
+    fn answered(&mut self, sent: Instant) {
         let now = Instant::now();
         self.course.note(&self.course.spent.answer, sent, now);
         if let Some(permit) = self.permit.take() {
             metrics::count(|counts| counts.apps[self.app.number].answers.took(now - sent));
-            // Until all of its body has gone the client is waited for.
-            let since = upload.map_or(sent, |upload| upload.until(Duration::ZERO, now)).clamp(sent, now);
+            let since = self.sent_all(now).map_or(sent, |sent_all| sent_all.clamp(sent, now));
             permit.answered(since.into_std(), now.into_std());
         }
     }
 
-    /// Its client has a body to send.
-    fn takes_its_time(&mut self) {
-        self.permit.iter_mut().for_each(Permit::is_not_waited_for);
+    /// When its body had gone as far as it has; `now` while its client is waited for.
+    fn sent_all(&self, now: Instant) -> Option<Instant> {
+        Some(self.upload?.until(Duration::ZERO, now))
     }
 
     /// It has failed, or stands aside.
@@ -416,6 +425,19 @@ impl<'a> Way<'a> {
         if self.permit.take().is_some_and(Permit::timed_out) {
             let app = &self.app.upstreams[0].address;
             tracing::warn!(app = %app, "the app answers nobody: few requests may wait for it until it does");
+        }
+    }
+}
+
+impl Drop for Way<'_> {
+    /// Its client has left, or we stand in for the app.
+    fn drop(&mut self) {
+        let sent_all = self.sent_all(Instant::now());
+        let Some(permit) = &mut self.permit else { return };
+        if self.course.enough.load(Ordering::Relaxed) {
+            permit.is_not_waited_for();
+        } else if let Some(sent_all) = sent_all {
+            permit.is_waited_for(sent_all.into_std());
         }
     }
 }

@@ -19,6 +19,7 @@ mod health;
 mod hold;
 mod http2;
 mod keys;
+mod leaving;
 mod load;
 mod messages;
 mod own_faults;
