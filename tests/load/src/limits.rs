@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 use tokio::sync::Mutex;
 
+use crate::face::Progress;
 use crate::knee::{Knee, Search};
 use crate::local::Local;
 use crate::outcome::Judged;
@@ -87,7 +88,9 @@ async fn one(scenario: &Scenario, subject: Option<peer::Kind>, quick: bool) -> R
     let session = Session { scenario, target, yes: Vec::new(), stack: Some(Arc::clone(&stack)), stop };
     let each = Duration::from_secs(if quick { 4 } else { 6 });
     let (from, to) = if quick { (20.0, 20.0) } else { (400.0, 20_000.0) };
-    let outcome = session.knee(Search { from, to, each, within: 0.15 }, &|_| {}, &|_| {}).await;
+    let progress = Progress::default();
+    let search = Search { from, to, each, within: 0.15 };
+    let outcome = session.knee(search, &|_| {}, &|tried| progress.step(tried)).await;
     drop(session);
     if let Some(stack) = Arc::into_inner(stack) {
         stack.into_inner().stop().await;
