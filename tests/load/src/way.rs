@@ -138,7 +138,8 @@ impl Way {
         // Whether its certificate is trusted, and ours.
         let mut connector = self.visitor(0).upgrade;
         let secured = tokio::time::timeout(REACHED, connector.call(self.uri.clone())).await;
-        secured.map_err(|_| late())?.map(drop).map_err(|error| failed(&chain(error.as_ref())))
+        let own = "where its authority is your own, name it in the target's file: `ca = \"ca.pem\"`";
+        secured.map_err(|_| late())?.map(drop).map_err(|error| failed(&format!("{}; {own}", chain(error.as_ref()))))
     }
 
     /// Where a Location leads; relative ones are of the server (RFC 9110 section 10.2.2).
